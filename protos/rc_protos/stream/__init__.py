@@ -1,0 +1,1 @@
+"""Resuming by offset, numbered input and framing: no sockets, no event loop."""
