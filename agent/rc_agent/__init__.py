@@ -1,0 +1,1 @@
+"""The process inside every sandbox: sessions, files, health."""

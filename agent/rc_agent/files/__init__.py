@@ -1,0 +1,1 @@
+"""Files of the sandbox, by bytes paths."""

@@ -1,0 +1,74 @@
+"""Folders as tar streams, packed and unpacked on a thread at the other end of a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tarfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from rc_protos import errors
+
+
+def pack(root: bytes, paths: Sequence[bytes], sink: int) -> None:
+    """Write a tar of `paths`, named relative to `root`, to the descriptor and close it; skip what is missing."""
+    with (
+        open(sink, "wb", buffering=1 << 18) as file,
+        tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in paths or [b"."]:
+            source = os.path.join(root, path)
+            if os.path.lexists(source):
+                archive.add(os.fsdecode(source), arcname=os.fsdecode(path), filter=_plain)
+
+
+def unpack(root: bytes, source: int) -> int:
+    """Unpack a tar read from the descriptor below `root`, and close it; return the number of files."""
+    os.makedirs(root, exist_ok=True)
+    with open(source, "rb", buffering=1 << 18) as file:
+        count = _extract(os.fsdecode(root), file)
+        # The padding after the archive's end: whoever writes it shall not find a closed pipe.
+        while file.read(1 << 18):
+            pass
+    return count
+
+
+def _extract(root: str, file: BinaryIO) -> int:
+    count = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            archive.extraction_filter = _as_it_is
+            for member in archive:
+                archive.extract(_inside(member), root)
+                count += 1
+    except tarfile.TarError as error:
+        raise errors.usage(f"this is not a tar archive: {error}") from None
+    return count
+
+
+def _as_it_is(member: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
+    return member
+
+
+def _inside(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    parts = member.name.split("/")
+    if member.name.startswith("/") or ".." in parts:
+        raise errors.usage(f"the archive's member {member.name!r} leads out of its folder")
+    if member.ischr() or member.isblk():
+        raise errors.usage(f"the archive's member {member.name!r} is a device")
+    member.uid, member.gid = os.getuid(), os.getgid()
+    member.uname = member.gname = ""
+    return member
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member if member.isfile() or member.isdir() or member.issym() or member.islnk() or member.isfifo() else None
+
+
+def close_quietly(fd: int) -> None:
+    """Close a descriptor that may be closed already by its other owner's failure."""
+    with contextlib.suppress(OSError):
+        os.close(fd)

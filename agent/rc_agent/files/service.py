@@ -1,0 +1,203 @@
+"""FileService: files read, written, listed and packed; blocking work runs on threads."""
+
+# ruff: noqa: N802 - methods are named by the proto
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from grpclib.server import Stream
+
+from rc_agent.files.atomic import AtomicFile
+from rc_agent.files.paths import absolute, file_info
+from rc_protos import errors
+from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.v1 import file_pb2 as pb
+from rc_protos.v1.file_grpc import FileServiceBase
+
+CHUNK = 256 << 10
+BATCH = 4096
+
+
+class FileService(FileServiceBase):
+    """Files of the sandbox as the agent's user sees them."""
+
+    async def StatFile(self, stream: Stream[pb.StatFileRequest, pb.StatFileResponse]) -> None:
+        """One file."""
+        request = await _received(stream)
+        path = absolute(request.path)
+        await stream.send_message(pb.StatFileResponse(file=file_info(path, os.lstat(path), request.path)))
+
+    async def ListFiles(self, stream: Stream[pb.ListFilesRequest, pb.ListFilesResponse]) -> None:
+        """A folder, or everything below it; paths are shown below the path asked for."""
+        request = await _received(stream)
+        batches = _batches(absolute(request.path), request.path, recursive=request.recursive)
+        while (files := await asyncio.to_thread(next, batches, None)) is not None:
+            await stream.send_message(pb.ListFilesResponse(files=files))
+
+    async def ReadFile(self, stream: Stream[pb.ReadFileRequest, pb.ReadFileResponse]) -> None:
+        """A file's bytes, the digest of what was sent in the last message."""
+        request = await _received(stream)
+        fd = os.open(absolute(request.path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            await self._read(stream, fd, request.offset, request.length)
+        finally:
+            os.close(fd)
+
+    async def WriteFile(self, stream: Stream[pb.WriteFileRequest, pb.WriteFileResponse]) -> None:
+        """A file in one step."""
+        first = await _received(stream)
+        file = await asyncio.to_thread(
+            AtomicFile, absolute(first.path), first.mode & 0o7777, make_parents=first.make_parents
+        )
+        try:
+            await asyncio.to_thread(file.write, first.data)
+            sha256 = first.sha256
+            async for request in stream:
+                await asyncio.to_thread(file.write, request.data)
+                sha256 = request.sha256 or sha256
+            digest = await asyncio.to_thread(file.commit, sha256)
+        finally:
+            file.abort()
+        info = file_info(file.path, os.lstat(file.path), first.path)
+        await stream.send_message(pb.WriteFileResponse(file=info, sha256=digest))
+
+    async def RemoveFile(self, stream: Stream[pb.RemoveFileRequest, pb.RemoveFileResponse]) -> None:
+        """Remove a file, an empty folder, or with `recursive` a whole one."""
+        request = await _received(stream)
+        await asyncio.to_thread(_remove, absolute(request.path), recursive=request.recursive)
+        await stream.send_message(pb.RemoveFileResponse())
+
+    async def ArchiveFiles(self, stream: Stream[pb.ArchiveFilesRequest, pb.ArchiveFilesResponse]) -> None:
+        """A tar stream, its digest in the last message."""
+        from rc_agent.files import archive
+
+        request = await _received(stream)
+        root = absolute(request.root)
+        os.lstat(root)
+        source, sink = os.pipe()
+        packing = asyncio.get_running_loop().run_in_executor(None, archive.pack, root, list(request.paths), sink)
+        digest = hashlib.sha256()
+        try:
+            while data := await asyncio.to_thread(os.read, source, CHUNK):
+                digest.update(data)
+                await stream.send_message(pb.ArchiveFilesResponse(data=data))
+            await packing
+        finally:
+            # Ends the packing thread too, by a broken pipe.
+            os.close(source)
+            packing.add_done_callback(_consume)
+        await stream.send_message(pb.ArchiveFilesResponse(sha256=digest.digest()))
+
+    async def ExtractFiles(self, stream: Stream[pb.ExtractFilesRequest, pb.ExtractFilesResponse]) -> None:
+        """Unpack a tar stream below a folder."""
+        from rc_agent.files import archive
+
+        first = await _received(stream)
+        source, sink = os.pipe()
+        unpacking = asyncio.get_running_loop().run_in_executor(None, archive.unpack, absolute(first.root), source)
+        try:
+            digest, expected = await _fill(stream, first, sink)
+        finally:
+            os.close(sink)
+            unpacking.add_done_callback(_consume)
+        count = await unpacking
+        if expected and expected != digest:
+            raise RemoteClaudeError("the archive did not arrive whole: its sha256 differs", code=ErrorCode.DATA_LOSS)
+        await stream.send_message(pb.ExtractFilesResponse(files=count))
+
+    async def _read(self, stream: Stream[Any, pb.ReadFileResponse], fd: int, offset: int, length: int) -> None:
+        digest = hashlib.sha256()
+        left = length or -1
+        while left != 0:
+            want = CHUNK if left < 0 else min(CHUNK, left)
+            data = await asyncio.to_thread(os.pread, fd, want, offset)
+            if not data:
+                break
+            digest.update(data)
+            await stream.send_message(pb.ReadFileResponse(data=data, offset=offset))
+            offset += len(data)
+            left -= len(data) if left > 0 else 0
+        await stream.send_message(pb.ReadFileResponse(offset=offset, sha256=digest.digest()))
+
+
+async def _received(stream: Stream[Any, Any]) -> Any:
+    """The call's first message."""
+    request = await stream.recv_message()
+    if request is None:
+        raise errors.usage("the call carried no message")
+    return request
+
+
+async def _fill(
+    stream: Stream[pb.ExtractFilesRequest, Any], first: pb.ExtractFilesRequest, sink: int
+) -> tuple[bytes, bytes]:
+    """Pass the archive's bytes on; return their digest and the expected one."""
+    digest = hashlib.sha256()
+    request: pb.ExtractFilesRequest | None = first
+    expected = b""
+    while request is not None:
+        digest.update(request.data)
+        expected = request.sha256 or expected
+        try:
+            await asyncio.to_thread(_write_all, sink, request.data)
+        except BrokenPipeError:
+            # The unpacking has failed and tells why.
+            break
+        request = await stream.recv_message()
+    return digest.digest(), expected
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _batches(path: bytes, shown_as: bytes, *, recursive: bool) -> Iterator[list[pb.FileInfo]]:
+    batch: list[pb.FileInfo] = []
+    folders = [(path, shown_as)]
+    first = True
+    while folders:
+        folder, shown = folders.pop()
+        try:
+            entries = os.scandir(folder)
+        except OSError:
+            # Of folders further down, what cannot be read is left out.
+            if first:
+                raise
+            continue
+        first = False
+        with entries:
+            for entry in entries:
+                name = os.path.join(shown, entry.name)
+                try:
+                    batch.append(file_info(entry.path, entry.stat(follow_symlinks=False), name))
+                except FileNotFoundError:
+                    continue
+                if recursive and entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, name))
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+    if batch:
+        yield batch
+
+
+def _remove(path: bytes, *, recursive: bool) -> None:
+    if not os.path.isdir(path) or os.path.islink(path):
+        os.unlink(path)
+    elif recursive:
+        shutil.rmtree(path)
+    else:
+        os.rmdir(path)
+
+
+def _consume(done: asyncio.Future[Any]) -> None:
+    """Take the outcome of a thread nobody waits for any more."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,1 @@
+"""Sessions: their directories, their holders, and the service that shows them."""

@@ -1,0 +1,156 @@
+"""The contract of every provider: life-cycle plus one duplex byte stream, nothing about files or commands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from rc_protos.model import Option
+
+
+class Capability(StrEnum):
+    """What a provider can do beyond the contract."""
+
+    # Host paths can be made visible inside, read-only.
+    BIND = "bind"
+    # Stopping keeps the files, starting brings the sandbox back.
+    STOP = "stop"
+    # The sandbox sees the same network as the daemon's host.
+    HOST_NETWORK = "host-network"
+    # The sandbox ends with the daemon's host, and is never slower to reach than a local process.
+    LOCAL = "local"
+
+
+class Presence(StrEnum):
+    """What a provider sees of a sandbox."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """What to create.
+
+    `tag` is unique per sandbox and chosen before the call: creating the same tag twice gives one sandbox.
+    """
+
+    tag: str
+    installation: str
+    isolation: str = ""
+    # Host paths to show inside at the same path, read-only (capability BIND).
+    binds: Sequence[Path] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SandboxInfo:
+    """What a provider knows of a sandbox; paths are inside the sandbox."""
+
+    external_id: str
+    tag: str
+    installation: str
+    presence: Presence
+    workspace: str = ""
+    home: str = ""
+    # How it is separated from the host, in a word that `rc ls` shows.
+    isolation: str = ""
+    # One line each for the person: what does not hold here.
+    notices: tuple[str, ...] = ()
+
+
+class ByteStream(ABC):
+    """A duplex byte stream to a process inside a sandbox: its stdin and stdout."""
+
+    # Every byte value passes unchanged in both directions.
+    clean_8bit: ClassVar[bool] = True
+
+    def socket_fd(self) -> int | None:
+        """Give away the stream as a connected socket's descriptor, or None.
+
+        After a number, no other method is called.
+        """
+        return None
+
+    @abstractmethod
+    async def read(self, limit: int = 65536) -> bytes:
+        """At least one byte and at most `limit`; b"" at the end of the stream."""
+
+    @abstractmethod
+    async def write(self, data: bytes) -> None:
+        """Write all of `data`, waiting while the other side does not read."""
+
+    @abstractmethod
+    async def close_write(self) -> None:
+        """End the process's stdin; reading goes on."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Cut the stream in both directions; the process sees end of file or a broken pipe."""
+
+
+class Sandbox(ABC):
+    """One isolated machine, container or process tree."""
+
+    @abstractmethod
+    async def info(self) -> SandboxInfo:
+        """What the provider sees now."""
+
+    @abstractmethod
+    async def open(self, argv: Sequence[str]) -> ByteStream:
+        """Start a command inside and give its stdin and stdout; stderr goes to the sandbox's log."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Bring a stopped sandbox back; nothing happens to a running one."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End every process and keep the files; nothing happens to a stopped one."""
+
+    @abstractmethod
+    async def destroy(self) -> None:
+        """Remove the sandbox and its files; destroying what is gone is fine."""
+
+    @abstractmethod
+    async def logs(self) -> str:
+        """The last lines the provider has of it, for the person who asks why it failed."""
+
+
+class Provider(ABC):
+    """Makes and finds sandboxes of one kind."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    def __init__(self, root: Path) -> None:
+        """`root`: a directory of this provider's own on the daemon's host; it may not exist yet."""
+        self.root = root
+
+    @abstractmethod
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        """Create the sandbox with this tag, or give the one that has it already; it is running."""
+
+    @abstractmethod
+    async def attach(self, external_id: str) -> Sandbox:
+        """The sandbox with this id, running or not; raises not_found when it is gone."""
+
+    @abstractmethod
+    async def list(self, installation: str = "") -> Sequence[SandboxInfo]:
+        """Every sandbox this provider can see that carries one of our tags, of one installation or of all."""
+
+    async def check(self, isolation: str) -> None:  # noqa: B027 - most providers have nothing to check beforehand
+        """Raise precondition, with the remedy, when a sandbox of this isolation cannot be made here."""
+
+    async def estimate(self, spec: SandboxSpec) -> float:
+        """US dollars per hour; 0 where nothing is billed."""
+        return 0.0
+
+    async def close(self) -> None:  # noqa: B027 - most providers hold nothing
+        """Let go of connections; sandboxes live on."""
