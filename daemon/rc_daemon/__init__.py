@@ -1,0 +1,1 @@
+"""The local daemon: registry, links, reconcilers and the API."""

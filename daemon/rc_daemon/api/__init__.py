@@ -1,0 +1,1 @@
+"""Servicers: convert, call a use case, convert."""

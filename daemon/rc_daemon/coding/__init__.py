@@ -1,0 +1,1 @@
+"""The ACP client over a session."""

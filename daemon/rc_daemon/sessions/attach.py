@@ -1,0 +1,199 @@
+"""AttachSession, answered from the mirror: by offset, exactly once, whatever became of the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+from rc_daemon.links import Links
+from rc_daemon.links.calls import unary
+from rc_daemon.sessions.mirror import Mirrors
+from rc_daemon.sessions.mirrored import MirroredSession
+from rc_protos import errors
+from rc_protos.errors import RemoteClaudeError
+from rc_protos.model import LinkState
+from rc_protos.stream.marks import Mark
+from rc_protos.stream.segments import SegmentReader
+from rc_protos.v1 import session_pb2 as pb
+
+log = logging.getLogger("rc.attach")
+
+# The task a sandbox belongs to; raises not_found.
+FindTask = Callable[[str], Awaitable[str]]
+Items = AsyncIterator[pb.AttachSessionResponse]
+JIGGLE_SECONDS = 0.05
+INTRODUCTION_SECONDS = 2.0
+LINK_SECONDS = 5.0
+
+
+class Attachments:
+    """The use case behind AttachSession."""
+
+    def __init__(self, mirrors: Mirrors, links: Links, find_task: FindTask) -> None:
+        self._mirrors = mirrors
+        self._links = links
+        self._find_task = find_task
+        links.listen(self._link_changed)
+
+    async def attach(self, request: pb.AttachSessionRequest, sandbox_id: str) -> Items:
+        """The session first, then data and marks in order, and the exit last."""
+        for name, offset in (("out", request.out_offset), ("err", request.err_offset)):
+            if offset < 0:
+                raise errors.usage(f"the offset {offset} of {name} is negative")
+        session = await self._session(request.session_id, sandbox_id)
+        await _introduction(session)
+        if request.screen:
+            async for item in self._screen(request, session):
+                yield item
+            return
+        yield pb.AttachSessionResponse(session=session.message)
+        view = _View(session, request.out_offset, request.err_offset, only_out=request.only_out)
+        async for item in view.items(follow=not request.no_follow):
+            yield item
+
+    def _link_changed(self, sandbox_id: str, state: LinkState) -> None:
+        if state is LinkState.UP:
+            self._mirrors.background.spawn(self._take_up(sandbox_id), f"take up the sessions of {sandbox_id}")
+
+    async def _take_up(self, sandbox_id: str) -> None:
+        """Whatever runs in a sandbox is mirrored, whether somebody has asked for it since we started or not."""
+        try:
+            task_id = await self._find_task(sandbox_id)
+        except RemoteClaudeError as error:
+            log.info("sandbox %s: %s", sandbox_id, error.message)
+            return
+        await self._mirrors.follow_all(sandbox_id, task_id)
+
+    async def _session(self, session_id: str, sandbox_id: str) -> MirroredSession:
+        found = self._mirrors.find(session_id)
+        if found is not None and (found.over or not sandbox_id or self._mirrors.sandbox_of(session_id)):
+            return found
+        if not sandbox_id:
+            raise errors.not_found(f"there is no session {session_id}")
+        task_id = await self._find_task(sandbox_id)
+        if found is None:
+            await self._must_exist(session_id, sandbox_id)
+        return self._mirrors.follow(sandbox_id, session_id, task_id)
+
+    async def _must_exist(self, session_id: str, sandbox_id: str) -> None:
+        link = self._links.get(sandbox_id)
+        if link is None:
+            raise errors.unavailable(f"sandbox {sandbox_id} does not run", "run: rc resume")
+        await link.up(LINK_SECONDS)
+        await unary(link.sessions.GetSession, pb.GetSessionRequest(session_id=session_id))
+
+    async def _screen(self, request: pb.AttachSessionRequest, session: MirroredSession) -> Items:
+        """Modes and a replay from a safe boundary, then a true change of size so that programs draw anew."""
+        preamble, start = await asyncio.to_thread(self._mirrors.screens.replay, session)
+        yield pb.AttachSessionResponse(session=session.message)
+        yield pb.AttachSessionResponse(preamble=pb.ScreenPreamble(data=preamble, out_offset=start))
+        view = _View(session, start, 0, only_out=True)
+        async for item in view.items(follow=False, last=False):
+            yield item
+        if not session.over:
+            self._mirrors.background.spawn(self._resize(session, request.size), f"resize {session.id}")
+        async for item in view.items(follow=not request.no_follow):
+            yield item
+
+    async def _resize(self, session: MirroredSession, size: pb.TerminalSize) -> None:
+        link = self._links.get(self._mirrors.sandbox_of(session.id))
+        if link is None or size.columns <= 0 or size.rows <= 0:
+            return
+        sizes = [size]
+        if session.size == (size.columns, size.rows):
+            # The same size would be no change, and nothing to a program that compares.
+            other = size.rows - 1 if size.rows > 1 else 2
+            sizes = [pb.TerminalSize(columns=size.columns, rows=other), size]
+        try:
+            for each in sizes:
+                await unary(link.sessions.ResizeSession, pb.ResizeSessionRequest(session_id=session.id, size=each))
+                await asyncio.sleep(JIGGLE_SECONDS if each is not sizes[-1] else 0)
+        except RemoteClaudeError as error:
+            log.info("resize of %s: %s", session.id, error.message)
+
+
+class _View:
+    """One caller's position in a session; nothing is read before the caller has taken what came before."""
+
+    def __init__(self, session: MirroredSession, out: int, err: int, *, only_out: bool) -> None:
+        self._session = session
+        self._streams = {"out": out} if only_out else {"out": out, "err": err}
+        self._marks_from = out
+        self._marks_seen = 0
+
+    async def items(self, *, follow: bool, last: bool = True) -> Items:
+        """Everything from the position on; `last`: ends with the exit of a session that is over."""
+        session = self._session
+        readers = {name: session.reader(name) for name in self._streams}
+        try:
+            while True:
+                over = session.over
+                for name, reader in readers.items():
+                    for item in self._stored(name, reader, session.end(name)):
+                        yield item
+                if over:
+                    if last:
+                        yield pb.AttachSessionResponse(exit=session.message.exit)
+                    return
+                if not follow:
+                    return
+                await session.change(self._news)
+        finally:
+            for reader in readers.values():
+                reader.close()
+
+    def _stored(self, name: str, reader: SegmentReader, end: int) -> Iterator[pb.AttachSessionResponse]:
+        """Data up to the end, and each mark of the output where it stands."""
+        while True:
+            if name == "out":
+                yield from self._marks()
+            at = self._streams[name]
+            if at >= end:
+                return
+            stop = int(min(end, self._next_mark())) if name == "out" else end
+            data = self._session.piece(reader, at, stop)
+            self._streams[name] += len(data)
+            yield _data(name, at, data)
+
+    def _next_mark(self) -> float:
+        marks = self._session.marks
+        return marks[self._marks_seen].out_offset if self._marks_seen < len(marks) else math.inf
+
+    def _marks(self) -> Iterator[pb.AttachSessionResponse]:
+        """The marks that stand at or before the position and were not told yet."""
+        while self._marks_seen < len(self._session.marks):
+            mark = self._session.marks[self._marks_seen]
+            if mark.out_offset > self._streams["out"]:
+                return
+            self._marks_seen += 1
+            if mark.out_offset >= self._marks_from:
+                yield pb.AttachSessionResponse(mark=_mark(mark))
+
+    def _news(self) -> bool:
+        session = self._session
+        more = any(session.end(name) > at for name, at in self._streams.items())
+        return more or session.over or self._next_mark() <= self._streams["out"]
+
+
+async def _introduction(session: MirroredSession) -> None:
+    """A mirror that has just begun knows nothing yet: wait for its first news, briefly."""
+    try:
+        async with asyncio.timeout(INTRODUCTION_SECONDS):
+            await session.change(lambda: session.introduced)
+    except TimeoutError:
+        return
+
+
+def _data(stream: str, offset: int, data: bytes) -> pb.AttachSessionResponse:
+    number = pb.STREAM_OUT if stream == "out" else pb.STREAM_ERR
+    return pb.AttachSessionResponse(data=pb.SessionData(stream=number, offset=offset, data=data))
+
+
+def _mark(mark: Mark) -> pb.SessionMark:
+    message = pb.SessionMark(out_offset=mark.out_offset, kind=mark.kind, text=mark.text)
+    if mark.columns:
+        message.size.columns, message.size.rows = mark.columns, mark.rows
+    message.time.FromNanoseconds(int(mark.time * 1e9))
+    return message

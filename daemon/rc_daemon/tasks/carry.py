@@ -1,0 +1,376 @@
+"""Carries out what `advance` asks for. Every action is idempotent: after a crash it is asked for again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rc_daemon.coding.conversation import Start
+from rc_daemon.store.rows import Placement
+from rc_daemon.store.tx import Tx
+from rc_daemon.tasks import actions as act
+from rc_daemon.tasks import admission, journal, moves, saver, workspace
+from rc_daemon.tasks.actions import Action
+from rc_daemon.tasks.base import Base
+from rc_daemon.tasks.copy import SafeCopy
+from rc_daemon.tasks.keep import keep
+from rc_daemon.tasks.parts import Parts
+from rc_daemon.tasks.remote import remote_base
+from rc_daemon.tasks.repository import unpin
+from rc_protos import errors, ids
+from rc_protos.errors import RemoteClaudeError
+from rc_protos.failpoints import failpoint
+from rc_protos.model import Sandbox, SandboxState, Task, TaskState
+from rc_providers import base as providers
+from rc_providers.base import Capability, SandboxSpec
+
+log = logging.getLogger("rc.tasks")
+
+LINK_SECONDS = 60.0
+
+
+class Carrier:
+    """One method per action."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._do: dict[type[Action], Callable[[Task, Any], Awaitable[None]]] = {
+            act.Settle: self._settle,
+            act.IntendSandbox: self._intend,
+            act.CreateSandbox: self._create,
+            act.FindSandbox: self._find,
+            act.StartSandbox: self._start_sandbox,
+            act.LoseSandbox: self._lose,
+            act.EnsureLink: self._link,
+            act.Prepare: self._prepare,
+            act.StartConversation: self._start_conversation,
+            act.WakeConversation: self._wake,
+            act.CloseConversation: self._close,
+            act.SaveWork: self._save,
+            act.KeepWork: self._keep,
+            act.StopSandbox: self._stop,
+            act.DestroySandbox: self._destroy,
+            act.Release: self._release,
+        }
+
+    async def carry(self, task_id: str, action: Action) -> None:
+        """Do it for the task as it is now; raises RemoteClaudeError."""
+        name = type(action).__name__
+        failpoint(f"task.{name}.before")
+        await self._do[type(action)](self._parts.store.tasks[task_id], action)
+        failpoint(f"task.{name}.after")
+
+    # the row
+
+    async def _settle(self, task: Task, action: act.Settle) -> None:
+        def work(tx: Tx) -> None:
+            now = tx.get_task(task.id)
+            assert now is not None
+            same = (now.state, now.reason, now.evidence) == (action.state, action.reason, action.evidence)
+            if same or not self._may_enter(now, action.state):
+                return
+            moves.check(now.state, action.state)
+            moment = datetime.now(UTC)
+            changed = replace(
+                now,
+                state=action.state,
+                reason=action.reason,
+                evidence=action.evidence,
+                stop_reason=action.stop_reason or (now.stop_reason if action.state.settled else ""),
+                updated_at=moment,
+                ended_at=moment if action.state.settled else None,
+            )
+            tx.put_task(changed)
+            if not action.state.settled and not journal.work(tx, task.id).get("started"):
+                journal.note_work(tx, task.id, started=time.time())
+            if action.state.settled:
+                journal.note_work(tx, task.id, started=0)
+            if now.state is not action.state or now.reason != action.reason:
+                payload = {"from": now.state, "to": action.state, "reason": action.reason}
+                tx.append("task.state", task.id, payload)
+
+        await self._parts.store.transact(work)
+
+    def _may_enter(self, task: Task, state: TaskState) -> bool:
+        """A slot seen free may have been taken by another task since."""
+        if task.state is not TaskState.QUEUED or state not in moves.RUNNING:
+            return True
+        tasks = list(self._parts.store.tasks.values())
+        return admission.ahead(tasks, task.id, self._parts.limits.running) is None
+
+    # the sandbox
+
+    async def _intend(self, task: Task, _action: Action) -> None:
+        if task.state is TaskState.QUEUED:
+            return
+        sandbox_id = ids.new_id()
+
+        def work(tx: Tx) -> None:
+            epoch = max((each.epoch for each in tx.placements(task.id)), default=0) + 1
+            isolation = task.spec.isolation
+            tx.put_sandbox(
+                Sandbox(
+                    sandbox_id,
+                    task.spec.provider,
+                    task_id=task.id,
+                    isolation=isolation,
+                    created_at=datetime.now(UTC),
+                    epoch=epoch,
+                )
+            )
+            tx.put_placement(Placement(task.id, sandbox_id, epoch))
+            now = tx.get_task(task.id)
+            assert now is not None
+            tx.put_task(replace(now, sandbox_id=sandbox_id))
+            tx.append("sandbox.intended", task.id, {"id": sandbox_id, "provider": task.spec.provider})
+
+        await self._parts.store.transact(work)
+
+    async def _create(self, task: Task, _action: Action) -> None:
+        base = await self.base(task)
+        row = await self._row(task)
+        provider = self._parts.provider(row.provider)
+        borrows = Capability.BIND in provider.capabilities
+        agent = self._parts.catalog.binds(task.spec.coding_agent) if borrows else ()
+        bundle = self._parts.links.bundle.directory
+        spec = SandboxSpec(
+            tag=row.id,
+            installation=self._parts.installation,
+            isolation=row.isolation,
+            binds=[*(Path(place) for place in base.objects), *agent, bundle] if borrows else (),
+            options=task.spec.options,
+        )
+        made = await provider.create(spec)
+        failpoint("task.CreateSandbox.created")
+        await self._found(task, row, made, await made.info())
+
+    async def _find(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        provider = self._parts.provider(row.provider)
+        for info in await provider.list(self._parts.installation):
+            if info.tag == row.id:
+                await self._found(task, row, await provider.attach(info.external_id), info)
+                return
+        await self._put(replace(row, state=SandboxState.GONE), "sandbox.gone")
+
+    async def _found(self, task: Task, row: Sandbox, sandbox: providers.Sandbox, info: providers.SandboxInfo) -> None:
+        running = replace(
+            row, state=SandboxState.RUNNING, external_id=info.external_id, isolation=info.isolation or row.isolation
+        )
+        await self._put(running, "sandbox.created", isolation=info.isolation, external_id=info.external_id)
+        # It connects while the rest is made ready.
+        self._parts.links.ensure(row.id, sandbox, row.epoch)
+
+    async def _start_sandbox(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        sandbox = await self._attached(row)
+        await sandbox.start()
+        await self._put(replace(row, state=SandboxState.RUNNING), "sandbox.started")
+        self._parts.links.ensure(row.id, sandbox, row.epoch)
+
+    async def _lose(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        await self._part_from(task, row, "sandbox lost")
+        await self._put(replace(row, state=SandboxState.GONE), "sandbox.gone")
+
+    async def _link(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        link = self._parts.links.ensure(row.id, await self._attached(row), row.epoch)
+        await link.up(LINK_SECONDS)
+
+    async def _stop(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        sandbox = await self._attached(row)
+        await self._parts.links.drop(row.id)
+        await sandbox.stop()
+        await self._part_from(task, row, "stopped")
+        await self._put(replace(row, state=SandboxState.STOPPED), "sandbox.stopped")
+
+    async def _destroy(self, task: Task, _action: Action) -> None:
+        row = await self._row(task)
+        # Only what has this record is ever destroyed.
+        await self._parts.store.transact(lambda tx: tx.put_doc(journal.DESTROY, row.id, {"task": task.id}))
+        failpoint("task.DestroySandbox.intended")
+        await self._parts.links.drop(row.id)
+        try:
+            await (await self._attached(row)).destroy()
+        except RemoteClaudeError as error:
+            if error.code is not errors.ErrorCode.NOT_FOUND:
+                raise
+        await self._part_from(task, row, "removed")
+        await self._put(replace(row, state=SandboxState.DESTROYED), "sandbox.destroyed")
+
+    async def _part_from(self, task: Task, row: Sandbox, why: str) -> None:
+        """No process of this sandbox runs any more."""
+        await self._parts.links.drop(row.id)
+        self._parts.mirrors.lost(row.id, why)
+        await (await self._parts.conversations.get(task.id)).lost(why)
+
+    # the work
+
+    async def _prepare(self, task: Task, _action: Action) -> None:
+        row, base = await self._row(task), await self.base(task)
+        link = self._parts.links.get(row.id)
+        if link is None or link.hello is None:
+            raise errors.unavailable("the link to the sandbox is not up")
+        copy = self.copy(task, base)
+        borrows = Capability.BIND in self._parts.provider(row.provider).capabilities
+        home = link.hello.home.decode()
+        start = await workspace.prepare(link, task, base, copy, home, borrows=borrows)
+
+        def work(tx: Tx) -> None:
+            tx.put_doc(journal.PREPARED, row.id, {"workspace": link.hello.workspace.decode(), "home": home})
+            kind = "work.prepared" if start == base.commit else "work.recovered"
+            tx.append(kind, task.id, {"branch": task.branch, "base": base.commit, "commit": start})
+
+        await self._parts.store.transact(work)
+
+    async def _save(self, task: Task, _action: Action) -> None:
+        conversation = await self._parts.conversations.get(task.id)
+        before = conversation.view()
+        try:
+            await self.save(task, turn=before.turn if not before.busy else before.turn - 1)
+        except RemoteClaudeError as error:
+            log.warning("%s: %s", task.name, error.message)
+            message, turn = error.message, before.turn
+
+            def work(tx: Tx) -> None:
+                failures = int(journal.work(tx, task.id).get("failures", 0)) + 1
+                journal.note_work(tx, task.id, failures=failures, error=message, looked=time.time())
+                if failures >= 2:
+                    journal.note_work(tx, task.id, saved_turn=turn)
+                    tx.append("error", task.id, {"message": message, "hint": "the last safe copy is kept"})
+
+            await self._parts.store.transact(work)
+
+    async def save(self, task: Task, *, turn: int) -> None:
+        """Bring the safe copy up to date; raises RemoteClaudeError and leaves the last one as it was."""
+        base = await self.base(task)
+        link = self._parts.links.get(task.sandbox_id)
+        if link is None or link.hello is None:
+            raise errors.unavailable("the link to the sandbox is not up")
+        transcripts = self._parts.coding_agent(task.spec.coding_agent).transcripts
+        began = time.time()
+        copy = self.copy(task, base)
+        saved, new = await saver.save(link, copy, link.hello.home.decode(), transcripts)
+        files = len(await copy.files()) if new else 0
+        busy = (await self._parts.conversations.get(task.id)).view().busy
+
+        def work(tx: Tx) -> None:
+            note = {"failures": 0, "error": "", "looked": began, "unsaved": busy, "saved_turn": turn, "kept": False}
+            journal.note_work(tx, task.id, **(note if new else {**note, "kept": journal.work(tx, task.id).get("kept")}))
+            now = tx.get_task(task.id)
+            assert now is not None
+            tx.put_task(replace(now, saved_at=datetime.now(UTC)))
+            if new:
+                tx.append("work.saved", task.id, {"commit": saved.save, "head": saved.head, "files": files})
+
+        await self._parts.store.transact(work)
+
+    async def _keep(self, task: Task, _action: Action) -> None:
+        base = await self._parts.store.read(lambda tx: journal.base(tx, task.id))
+        place = await keep(self._parts.paths.data / "saved", task, self.copy(task, base)) if base else None
+
+        def work(tx: Tx) -> None:
+            journal.note_work(tx, task.id, kept=True)
+            now = tx.get_task(task.id)
+            assert now is not None
+            tx.put_task(replace(now, saved_to=str(place) if place else now.saved_to))
+
+        await self._parts.store.transact(work)
+
+    async def _release(self, task: Task, _action: Action) -> None:
+        base = await self._parts.store.read(lambda tx: journal.base(tx, task.id))
+        if base is not None:
+            await unpin(task.id, base.repository)
+        self._parts.vault.drop(task.id)
+        await self._parts.conversations.forget(task.id)
+        self._parts.mirrors.forget(task.id)
+
+        def work(tx: Tx) -> None:
+            journal.forget(tx, task.id, task.sandbox_id)
+            tx.append("task.removed", task.id, {"saved_to": task.saved_to})
+
+        await self._parts.store.transact(work)
+
+    # the conversation
+
+    async def _start_conversation(self, task: Task, action: act.StartConversation) -> None:
+        start = await self.start(task)
+        custody = "forwarded" if start.environment else "none"
+
+        def work(tx: Tx) -> None:
+            journal.note_work(tx, task.id, unsaved=True, **{"continue": False})
+            now = tx.get_task(task.id)
+            assert now is not None
+            if now.credential_custody != custody:
+                tx.put_task(replace(now, credential_custody=custody))
+
+        conversation = await self._parts.conversations.get(task.id)
+        await conversation.start(start, continue_turn=action.continue_turn)
+        await self._parts.store.transact(work)
+
+    async def start(self, task: Task) -> Start:
+        """What the coding agent's process is started with."""
+        place = await self._parts.store.read(lambda tx: tx.get_doc(journal.PREPARED, task.sandbox_id))
+        if place is None:
+            raise errors.unavailable("the workspace is not prepared yet")
+        return Start(
+            sandbox_id=task.sandbox_id,
+            workspace=place["workspace"],
+            home=place["home"],
+            coding_agent=task.spec.coding_agent,
+            mode=task.spec.mode,
+            model=task.spec.model,
+            environment=self._parts.vault.get(task.id),
+        )
+
+    async def _wake(self, task: Task, _action: Action) -> None:
+        await self._parts.store.transact(lambda tx: journal.note_work(tx, task.id, unsaved=True))
+        await (await self._parts.conversations.get(task.id)).wake()
+
+    async def _close(self, task: Task, action: act.CloseConversation) -> None:
+        await (await self._parts.conversations.get(task.id)).close(action.reason)
+
+    # helpers
+
+    async def base(self, task: Task) -> Base:
+        """What the task starts from; a URL is fetched now."""
+        found = await self._parts.store.read(lambda tx: journal.base(tx, task.id))
+        if found is not None:
+            return found
+        made = await remote_base(task.id, self._parts.paths.cache, task.spec.repository, task.spec.ref)
+
+        def work(tx: Tx) -> None:
+            journal.put_base(tx, task.id, made)
+            now = tx.get_task(task.id)
+            assert now is not None
+            tx.put_task(replace(now, base_commit=made.commit))
+
+        await self._parts.store.transact(work)
+        return made
+
+    def copy(self, task: Task, base: Base) -> SafeCopy:
+        """The task's safe copy on this host."""
+        return SafeCopy(self._parts.paths.tasks / task.id, base)
+
+    async def _row(self, task: Task) -> Sandbox:
+        row = await self._parts.store.read(lambda tx: tx.get_sandbox(task.sandbox_id))
+        if row is None:
+            raise errors.unavailable(f"{task.name} has no sandbox yet")
+        return row
+
+    async def _attached(self, row: Sandbox) -> providers.Sandbox:
+        return await self._parts.provider(row.provider).attach(row.external_id)
+
+    async def _put(self, row: Sandbox, kind: str, **payload: str) -> None:
+        def work(tx: Tx) -> None:
+            tx.put_sandbox(row)
+            tx.append(kind, row.task_id, {"id": row.id, **payload})
+
+        await self._parts.store.transact(work)

@@ -1,0 +1,53 @@
+"""Small facts of a task beside its row: its base, how its work stands, which workspace is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rc_daemon.store.tx import Tx
+from rc_daemon.tasks.base import Base
+from rc_daemon.tasks.observation import Work
+
+BASE, WORK, PREPARED, DESTROY, REQUEST = "base", "work", "prepared", "destroy", "create-request"
+
+
+def base(tx: Tx, task_id: str) -> Base | None:
+    """What the task starts from, once that is known."""
+    found = tx.get_doc(BASE, task_id)
+    return Base.from_document(found) if found else None
+
+
+def put_base(tx: Tx, task_id: str, value: Base) -> None:
+    """Record what the task starts from."""
+    tx.put_doc(BASE, task_id, value.document())
+
+
+def work(tx: Tx, task_id: str) -> dict[str, Any]:
+    """How the work stands, as it is stored."""
+    return tx.get_doc(WORK, task_id) or {}
+
+
+def note_work(tx: Tx, task_id: str, **changes: Any) -> None:
+    """Change some of it."""
+    tx.put_doc(WORK, task_id, work(tx, task_id) | changes)
+
+
+def as_work(found: Mapping[str, Any], *, due: bool) -> Work:
+    """How the work stands, for `advance`."""
+    return Work(
+        unsaved=bool(found.get("unsaved")),
+        due=due,
+        saved_turn=int(found.get("saved_turn", 0)),
+        failures=int(found.get("failures", 0)),
+        kept=bool(found.get("kept")),
+        discard=bool(found.get("discard")),
+        error=str(found.get("error", "")),
+    )
+
+
+def forget(tx: Tx, task_id: str, sandbox_id: str) -> None:
+    """Of a removed task nothing but its row, events and logs stays."""
+    for collection in (BASE, WORK, "conversation", "prompts"):
+        tx.delete_doc(collection, task_id)
+    tx.delete_doc(PREPARED, sandbox_id)

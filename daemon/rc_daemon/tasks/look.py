@@ -1,0 +1,90 @@
+"""Looks at a task and its surroundings: what `advance` decides on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+from rc_daemon.coding.view import ConversationView, Phase
+from rc_daemon.store.tx import Tx
+from rc_daemon.tasks import admission, journal
+from rc_daemon.tasks.observation import Observation, SandboxView, Trouble
+from rc_daemon.tasks.parts import Parts
+from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.model import Sandbox, SandboxState, Task, TaskState
+from rc_providers.base import Presence
+
+PRESENCE_SECONDS = 15.0
+
+
+async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
+    """One observation; asks the provider, the link, the conversation and the registry."""
+    conversation = (await parts.conversations.get(task.id)).view()
+    sandbox, facts, prepared, question = await parts.store.read(lambda tx: _facts(tx, task))
+    link = parts.links.get(task.sandbox_id) if task.sandbox_id else None
+    now = time.time()
+    started = float(facts.get("started", 0))
+    limit = task.spec.timeout_seconds
+    return Observation(
+        now=now,
+        ahead=admission.ahead(list(parts.store.tasks.values()), task.id, parts.limits.running)
+        if task.state is TaskState.QUEUED
+        else None,
+        sandbox=await _sandbox(parts, sandbox),
+        link=link.state if link is not None else None,
+        prepared=prepared,
+        conversation=conversation,
+        question=question,
+        credentials_missing=await _missing(parts, task, conversation),
+        work=journal.as_work(facts, due=now - float(facts.get("looked", 0)) >= parts.limits.save),
+        trouble=trouble,
+        deadline=started + limit if limit and started else 0.0,
+        continue_turn=bool(facts.get("continue")),
+        idle_since=_idle_since(parts, task),
+        idle_coding_agent=parts.limits.idle_coding_agent,
+        idle_sandbox=parts.limits.idle_sandbox,
+    )
+
+
+def _facts(tx: Tx, task: Task) -> tuple[Sandbox | None, dict[str, Any], bool, str]:
+    sandbox = tx.get_sandbox(task.sandbox_id) if task.sandbox_id else None
+    prepared = bool(task.sandbox_id) and tx.get_doc(journal.PREPARED, task.sandbox_id) is not None
+    pending = tx.list_requests(task.id)
+    return sandbox, journal.work(tx, task.id), prepared, pending[0].title if pending else ""
+
+
+async def _sandbox(parts: Parts, sandbox: Sandbox | None) -> SandboxView | None:
+    if sandbox is None:
+        return None
+    view = SandboxView(sandbox.id, sandbox.state)
+    if view.lost or sandbox.state is SandboxState.INTENDED:
+        return view
+    try:
+        async with asyncio.timeout(PRESENCE_SECONDS):
+            found = await parts.provider(sandbox.provider).attach(sandbox.external_id)
+            return replace(view, presence=(await found.info()).presence)
+    except RemoteClaudeError as error:
+        return replace(view, presence=Presence.GONE if error.code is ErrorCode.NOT_FOUND else None)
+    except TimeoutError:
+        return view
+
+
+async def _missing(parts: Parts, task: Task, view: ConversationView) -> tuple[str, ...]:
+    """Asked only when a process is to be started: a command of the user's may have to be run."""
+    if task.state.settled or view.phase not in (Phase.ABSENT, Phase.ENDED):
+        return ()
+    names: tuple[str, ...] = parts.coding_agent(task.spec.coding_agent).credential_names
+    held = parts.vault.get(task.id)
+    if not names or any(name in held for name in names):
+        return ()
+    found = await asyncio.to_thread(parts.configured_credentials, names)
+    parts.vault.put(task.id, found)
+    return () if found else names
+
+
+def _idle_since(parts: Parts, task: Task) -> float:
+    if not task.state.settled or parts.mirrors.busy(task.sandbox_id):
+        return 0.0
+    return task.updated_at.timestamp()
