@@ -1,0 +1,1 @@
+"""One file per noun: what `rc` does, imported only when it is called."""

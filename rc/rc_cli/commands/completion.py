@@ -1,0 +1,44 @@
+"""`rc completion`: scripts for shells; ids come from the fast path."""
+
+from __future__ import annotations
+
+import sys
+
+from rc_protos.errors import usage
+
+COMMANDS = (
+    "agent apply approve attach cancel completion config daemon demo deny diff doctor events exec fetch gc inbox "
+    "logs ls resume retry rm run say shell show stop wait"
+)
+BASH = """\
+_rc() {
+    local word="${COMP_WORDS[COMP_CWORD]}"
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "@COMMANDS@" -- "$word"))
+        return
+    fi
+    case "${COMP_WORDS[1]}" in
+        approve|deny) COMPREPLY=($(rc __complete request "$word" 2>/dev/null)) ;;
+        run|ls|doctor|gc|demo|completion) COMPREPLY=() ;;
+        daemon) COMPREPLY=($(compgen -W "start stop restart status logs" -- "$word")) ;;
+        config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
+        agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
+        *) COMPREPLY=($(rc __complete task "$word" 2>/dev/null)) ;;
+    esac
+}
+complete -o default -F _rc rc rclaude
+"""
+ZSH = "autoload -U +X bashcompinit && bashcompinit\n" + BASH
+FISH = """\
+complete -c rc -f -n '__fish_use_subcommand' -a '@COMMANDS@'
+complete -c rc -f -n 'not __fish_use_subcommand' -a '(rc __complete task (commandline -ct) 2>/dev/null)'
+"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+
+def completion(shell: str) -> int:
+    """Print the script; it goes into the shell's start-up file."""
+    if shell not in SCRIPTS:
+        raise usage(f"there is no completion for {shell!r}", f"there is: {', '.join(SCRIPTS)}")
+    sys.stdout.write(SCRIPTS[shell].replace("@COMMANDS@", COMMANDS))
+    return 0

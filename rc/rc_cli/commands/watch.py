@@ -1,0 +1,121 @@
+"""ls --watch, wait, logs -f, events -f: what is told as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rc_cli.loop import with_client
+from rc_cli.view.conversation import Printer
+from rc_protos.errors import EXIT_TASK_FAILED, timeout
+from rc_protos.model import Event, TaskState
+
+if TYPE_CHECKING:
+    from rc_client.client import DaemonClient
+
+# Many events at once are one new picture.
+SETTLE_SECONDS = 0.1
+
+
+def watch_tasks(filters: Sequence[str], *, everything: bool) -> int:
+    """Print the table anew whenever something changes."""
+    from rc_cli.view.tasks import listing, tasks
+
+    async def whole(client: DaemonClient) -> int:
+        clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+        _, last = await client.list_events(limit=1)
+        async for _batch in client.watch_batches(after_seq=last):
+            await asyncio.sleep(SETTLE_SECONDS)
+            found = await asyncio.to_thread(tasks, list(filters), everything)
+            sys.stdout.write(clear + listing(found))
+            sys.stdout.flush()
+        return 0
+
+    return with_client(whole)
+
+
+def wait(names: Sequence[str], seconds: float) -> int:
+    """Return when every task is settled."""
+
+    async def one(client: DaemonClient, name: str) -> TaskState:
+        task = await client.get_task(name)
+        if task.state.settled:
+            return task.state
+        async for event in client.watch_events(task.id, after_seq=task.last_seq, kinds=("task.state",)):
+            state = TaskState(json.loads(event.payload)["to"])
+            if state.settled:
+                return state
+        return TaskState.FAILED
+
+    async def whole(client: DaemonClient) -> int:
+        try:
+            async with asyncio.timeout(seconds or None):
+                states = [await one(client, name) for name in names]
+        except TimeoutError:
+            raise timeout(f"not all are done after {seconds:g} s", "see: rc ls") from None
+        return EXIT_TASK_FAILED if TaskState.FAILED in states else 0
+
+    return with_client(whole)
+
+
+def follow_log(task: str, *, tail: int | None, since: str) -> int:
+    """The conversation so far, then live until the task is settled."""
+    from rc_cli.view.log import logs
+
+    async def whole(client: DaemonClient) -> int:
+        found = await client.get_task(task)
+        await asyncio.to_thread(logs, task, tail="" if tail is None else tail, since=since)
+        sys.stdout.flush()
+        printer = Printer()
+        _, last = await client.list_events(found.id, tail=1)
+        async for event in client.watch_events(found.id, after_seq=max(found.last_seq, min(last, found.last_seq))):
+            sys.stdout.write(printer.show(event.kind, json.loads(event.payload)))
+            sys.stdout.flush()
+            if settles(event):
+                break
+        sys.stdout.write(printer.finish())
+        return 0
+
+    return with_client(whole)
+
+
+def follow_events(task: str, *, tail: int | None, since: str, as_json: bool) -> int:
+    """The events so far, then live."""
+    from rc_cli.view.log import decoded, fetch, line
+
+    async def whole(client: DaemonClient) -> int:
+        found = await asyncio.to_thread(fetch, task, since=since, tail=tail or 0)
+        last = int(found[-1]["seq"]) if found else 0
+
+        def tell(event: dict[str, object]) -> None:
+            sys.stdout.write((json.dumps(decoded(event)) if as_json else line(event)) + "\n")
+            sys.stdout.flush()
+
+        for each in found if tail != 0 else []:
+            tell(each)
+        async for event in client.watch_events(task, after_seq=last):
+            tell(as_wire(event))
+        return 0
+
+    return with_client(whole)
+
+
+def settles(event: Event) -> bool:
+    """Whether nothing more happens to the task by itself after this event."""
+    return event.kind == "task.state" and TaskState(json.loads(event.payload)["to"]).settled
+
+
+def as_wire(event: Event) -> dict[str, object]:
+    """An event with the names of the wire JSON."""
+    return {
+        "seq": str(event.seq),
+        "taskId": event.task_id,
+        "kind": event.kind,
+        "version": event.version,
+        "time": event.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "actor": event.actor,
+        "payload": event.payload,
+    }
