@@ -1,0 +1,92 @@
+"""Sandboxes of every provider for tests, and short words for running something in them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rc_protos import ids
+from rc_providers.base import ByteStream, Provider, Sandbox, SandboxSpec
+from rc_providers.fake import FakeProvider
+from rc_providers.local import LocalProvider
+
+DEADLINE = 30.0
+KINDS: dict[str, type[Provider]] = {"bubblewrap": LocalProvider, "none": LocalProvider, "fake": FakeProvider}
+
+
+@dataclass
+class Place:
+    """One provider with a root of its own; `kind` is also its isolation, where it has any."""
+
+    kind: str
+    provider: Provider
+    installation: str
+
+    def spec(self, tag: str = "", **more: object) -> SandboxSpec:
+        """A sandbox to ask for."""
+        isolation = "" if self.kind == "fake" else self.kind
+        return SandboxSpec(tag or ids.new_id(), self.installation, isolation, **more)  # type: ignore[arg-type]
+
+    async def create(self, tag: str = "", **more: object) -> Sandbox:
+        """A running sandbox."""
+        return await self.provider.create(self.spec(tag, **more))
+
+    def again(self) -> Provider:
+        """A second provider object over the same root, as after a restart; the fake one forgets."""
+        return KINDS[self.kind](self.provider.root)
+
+
+@asynccontextmanager
+async def place(kind: str) -> AsyncIterator[Place]:
+    """A provider whose sandboxes are all destroyed afterwards."""
+    # Short: the path of a unix socket holds 108 bytes.
+    root = Path(tempfile.mkdtemp(prefix="rcs", dir="/tmp"))
+    provider = KINDS[kind](root / "p")
+    try:
+        yield Place(kind, provider, ids.new_id())
+    finally:
+        for info in await provider.list():
+            await (await provider.attach(info.external_id)).destroy()
+        await provider.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+async def read_all(stream: ByteStream, most: int = 1 << 26) -> bytes:
+    """Everything until the end of the stream."""
+    data = bytearray()
+    async with asyncio.timeout(DEADLINE):
+        while len(data) < most and (more := await stream.read()):
+            data += more
+    return bytes(data)
+
+
+async def read_line(stream: ByteStream) -> bytes:
+    """Up to the next newline."""
+    line = b""
+    async with asyncio.timeout(DEADLINE):
+        while not line.endswith(b"\n"):
+            more = await stream.read(1)
+            if not more:
+                break
+            line += more
+    return line
+
+
+async def run(sandbox: Sandbox, *argv: str) -> str:
+    """What a command prints."""
+    stream = await sandbox.open(argv)
+    try:
+        await stream.close_write()
+        return (await read_all(stream)).decode()
+    finally:
+        await stream.close()
+
+
+async def sh(sandbox: Sandbox, script: str) -> str:
+    """What a shell script prints, both streams."""
+    return await run(sandbox, "/bin/sh", "-c", f"exec 2>&1\n{script}")
