@@ -128,10 +128,14 @@ class Provider(ABC):
     name: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     options: ClassVar[tuple[Option, ...]] = ()
+    # What a target is in a word (`--on ssh:HOST`), empty where there is only one place.
+    target: ClassVar[str] = ""
+    target_needed: ClassVar[bool] = False
 
-    def __init__(self, root: Path) -> None:
-        """`root`: a directory of this provider's own on the daemon's host; it may not exist yet."""
+    def __init__(self, root: Path, where: str = "") -> None:
+        """`root`: a directory of this provider's own on the daemon's host; it may not exist yet. `where`: a target."""
         self.root = root
+        self.where = where
 
     @abstractmethod
     async def create(self, spec: SandboxSpec) -> Sandbox:

@@ -32,8 +32,8 @@ class FakeProvider(Provider):
     name: ClassVar[str] = "fake"
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND, Capability.STOP, Capability.LOCAL})
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, where: str = "") -> None:
+        super().__init__(root, where)
         self.sandboxes: dict[str, FakeSandbox] = {}
         # Errors that the next calls of a name (create, attach, list, open, start, stop, destroy) raise, first first.
         self.faults: dict[str, list[Exception]] = {}
