@@ -7,10 +7,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hypothesis
 import pytest
 from support.needs import pytest_runtest_setup
 
 __all__ = ["pytest_runtest_setup"]
+
+# The machine may be busy with anything: no example has a deadline.
+hypothesis.settings.register_profile("rc", deadline=None)
+hypothesis.settings.load_profile("rc")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

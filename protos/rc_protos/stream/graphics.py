@@ -33,7 +33,8 @@ class Graphics:
 
     def sequence(self) -> bytes:
         """What turns the same attributes on in a terminal that has none."""
-        return b"\x1b[" + ";".join(self.on.values()).encode() + b"m" if self.on else b""
+        words = [self.on[name] for name in sorted(self.on)]
+        return b"\x1b[" + ";".join(words).encode() + b"m" if words else b""
 
 
 @functools.lru_cache(1024)

@@ -24,7 +24,7 @@ _MODE = re.compile(
     rb"\x1b(?:"
     rb"\[([<-?]?)([0-;]*)([ -/]?)([hlrqup])"
     rb"|\[(>)([0-;]*)()(m)"
-    rb"|\][02];([^\x07\x18\x1a\x1b]*)(?:\x07|\x1b\\)"
+    rb"|\][02];([^\x07\x18\x1a\x1b]{,4000})(?:\x07|\x1b\\)"
     rb"|([()])([0-~])"
     rb"|([c=>])"
     rb")"
@@ -32,7 +32,9 @@ _MODE = re.compile(
 # Most escapes are colours, and of those only the last ones count.
 _COLOUR = re.compile(rb"\x1b\[([0-9;:]*)m")
 _INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x18\x1a\x1b]*\x1b?|[PX^_][^\x18\x1a\x1b]*\x1b?|[ -/]*)?\Z")
-_STRING_END = {True: re.compile(rb"\x07|\x1b\\|[\x18\x1a]"), False: re.compile(rb"\x1b\\|[\x18\x1a]")}
+# A string that any ESC ends, its terminator's or another escape's; a shift inside it is none.
+_STRING = re.compile(rb"\x1b(?:\][^\x07\x18\x1a\x1b]*|[PX^_][^\x18\x1a\x1b]*)")
+_STRING_END = {True: re.compile(rb"[\x07\x18\x1a\x1b]"), False: re.compile(rb"[\x18\x1a\x1b]")}
 # Of a longer string (an image, say) only the end is waited for; any other escape so long is none.
 _LONGEST = 4096
 # Private modes worth restoring: cursor keys, origin, wrap, cursor, mouse, focus, bracketed paste, alternate scroll.
@@ -71,11 +73,12 @@ class ModeTracker:
     def feed(self, data: bytes) -> None:
         """Take in more output; plain text costs next to nothing."""
         data, self._carry = self._carry + data, b""
-        last = self._skipped(data)
-        self._shift(data)
-        if data.find(b"\x1b", last) >= 0:
-            self._escapes(data, last)
-            self._keep(_open_escape(data, last))
+        begin = self._skipped(data)
+        reset = begin
+        if data.find(b"\x1b", begin) >= 0:
+            reset = self._escapes(data, begin)
+            self._keep(_open_escape(data, begin))
+        self._shift(data, reset)
 
     def preamble(self) -> bytes:
         """What puts a new terminal, or a new tracker, into these modes; it clears nothing and moves no cursor."""
@@ -126,44 +129,57 @@ class ModeTracker:
     def _escape_end(self, tail: bytes) -> int:
         """Where in `tail` the escape ends that was begun before it."""
         if self._skipping is not None:
-            end = _STRING_END[self._skipping].search(self._carry + tail)
-        else:
-            end = _ESCAPE.match(self._carry + tail) if self._carry else None
+            return max(0, self._string_end(tail))
+        end = _ESCAPE.match(self._carry + tail) if self._carry else None
         return max(0, end.end() - len(self._carry)) if end is not None else 0
 
-    def _escapes(self, data: bytes, begin: int) -> None:
-        """Take in every whole escape."""
+    def _escapes(self, data: bytes, begin: int) -> int:
+        """Take in every whole escape; return where the last reset ends, or `begin`."""
         for match in _MODE.finditer(data, begin):
             if match[12] == b"c" or match[3] == b"!":
                 # A reset: the colours before it are gone, those after it come below.
                 self.graphics, begin = Graphics(), match.end()
             self._escape(match)
-        for reset in (b"\x1b[0m", b"\x1b[m"):
-            begin = max(begin, data.rfind(reset, begin))
+        reset = begin
+        for plain in (b"\x1b[0m", b"\x1b[m"):
+            begin = max(begin, data.rfind(plain, begin))
         # Of equal ones the last is enough: what another has changed meanwhile, it changes back.
         for parameters in reversed(dict.fromkeys(reversed(_COLOUR.findall(data, begin)))):
             self.graphics.apply(parameters)
+        return reset
 
     def _skipped(self, data: bytes) -> int:
         """Where ordinary output begins again after a string that is too long to keep."""
         if self._skipping is None:
             return 0
-        end = _STRING_END[self._skipping].search(data)
-        if end is None:
-            self._carry = data[-1:] if data.endswith(b"\x1b") else b""
+        end = self._string_end(data)
+        if end < 0:
             return len(data)
         self._skipping = None
-        return end.end()
+        return end
+
+    def _string_end(self, data: bytes) -> int:
+        """Where the string that is being skipped ends; -1: not in `data`."""
+        end = _STRING_END[bool(self._skipping)].search(data)
+        if end is None:
+            return -1
+        # An ESC may begin the terminator, which alone is harmless, or an escape that cuts the string short.
+        return end.start() if end.group() == b"\x1b" else end.end()
 
     def _keep(self, rest: bytes) -> None:
         if len(rest) <= _LONGEST:
             self._carry = rest
+        elif rest.endswith(b"\x1b"):
+            self._carry = b"\x1b"
         elif rest[1:2] in (b"]", b"P", b"X", b"^", b"_"):
             self._skipping = rest[1:2] == b"]"
-            self._carry = b"\x1b" if rest.endswith(b"\x1b") else b""
 
-    def _shift(self, data: bytes) -> None:
-        out, back = data.rfind(b"\x0e"), data.rfind(b"\x0f")
+    def _shift(self, data: bytes, begin: int) -> None:
+        """Take in SO and SI after the last reset; as a string is read anew with its end, those in it must not count."""
+        if max(data.rfind(b"\x0e", begin), data.rfind(b"\x0f", begin)) < 0:
+            return
+        text = _STRING.sub(b"", data[begin:])
+        out, back = text.rfind(b"\x0e"), text.rfind(b"\x0f")
         if out != back:
             self._shifted = out > back
 

@@ -56,6 +56,10 @@ ESCAPES = [
     b"\x1b[",
     b"\x1b]0;half",
     b"\x18",
+    b"\x1b]0;t\x0e\x07",
+    b"\x1b_" + b"A" * 5000,
+    b"\x1b]2;" + b"t" * 5000,
+    b"\x1b\\",
 ]
 outputs = st.lists(st.sampled_from(ESCAPES) | st.binary(max_size=6), max_size=30).map(b"".join)
 
@@ -68,7 +72,7 @@ def fed(*pieces: bytes) -> ModeTracker:
 
 
 @given(outputs, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_how_the_output_is_cut_makes_no_difference(output: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(output)), max_size=8)))
     pieces = [output[a:b] for a, b in zip([0, *cuts], [*cuts, len(output)], strict=True)]
@@ -77,7 +81,7 @@ def test_how_the_output_is_cut_makes_no_difference(output: bytes, data: st.DataO
 
 
 @given(outputs)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @example(b"\x1b[1m\x1b[4:3m\x1b[38;2;1;2;3m\x1b[?25l\x1b[5;9r")
 def test_a_preamble_says_all_a_tracker_knows(output: bytes) -> None:
     preamble = fed(output).preamble()
@@ -87,7 +91,7 @@ def test_a_preamble_says_all_a_tracker_knows(output: bytes) -> None:
 
 
 @given(outputs, outputs)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_boundary_is_never_inside_an_escape_or_a_character(before: bytes, after: bytes) -> None:
     tracker = fed(before)
     skip = tracker.safe_boundary(after)
@@ -117,6 +121,10 @@ def test_a_boundary_is_never_inside_an_escape_or_a_character(before: bytes, afte
         (b"\x1b[?2004h\x1b[1mx\x1bc", b""),
         (b"\x1b[31m\x1b[!p", b""),
         (b"\x1b[?1000;1006h", b"\x1b[?1000h\x1b[?1006h"),
+        (b"\x0e\x1bc", b""),
+        (b"\x1b[!p\x0e", b"\x0e"),
+        (b"\x1b]0;t\x0e\x07", b"\x1b]2;t\x0e\x07"),
+        (b"\x1b_" + b"A" * 5000 + b"\x1b[?25l", b"\x1b[?25l"),
     ],
 )
 def test_what_is_restored(output: bytes, preamble: bytes) -> None:
