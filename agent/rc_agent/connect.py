@@ -11,7 +11,7 @@ import time
 
 from rc_agent import home
 from rc_agent.frames import pack
-from rc_protos.stream.boot import failed_line, ready_line
+from rc_protos.stream.boot import RAW, failed_line, ready_line
 
 _START = 30.0
 _AGAIN = 0.02
@@ -27,11 +27,11 @@ class Failed(Exception):
     """The agent could not be reached or started."""
 
 
-def connect(nonce: str = "") -> int:
+def connect(nonce: str = "", wire: str = RAW) -> int:
     """Connect, then be nothing but a pipe, or not even that."""
     try:
         directory = home.state_directory()
-        if _one_socket():
+        if wire == RAW and _one_socket():
             _reach(directory, lambda: _hand_over(directory, ready_line(nonce)))
             return 0
         agent = _reach(directory, lambda: _dial(directory, home.GRPC_SOCKET))
@@ -39,9 +39,9 @@ def connect(nonce: str = "") -> int:
         _write_all(1, failed_line(nonce, str(error)))
         return 1
     _write_all(1, ready_line(nonce))
-    from rc_agent.pump import pump
+    from rc_agent.pump import pump, pump_framed
 
-    pump(agent)
+    pump(agent) if wire == RAW else pump_framed(agent)
     return 0
 
 

@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[:1] == ["connect"]:
         from rc_agent.connect import connect
 
-        sys.exit(connect(*words[1:2]))
+        sys.exit(connect(*words[1:3]))
     if words[:1] == ["serve"]:
         from rc_agent.home import NoHome, state_directory
         from rc_agent.server import serve

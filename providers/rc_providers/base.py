@@ -67,9 +67,6 @@ class SandboxInfo:
 class ByteStream(ABC):
     """A duplex byte stream to a process inside a sandbox: its stdin and stdout."""
 
-    # Every byte value passes unchanged in both directions.
-    clean_8bit: ClassVar[bool] = True
-
     def socket_fd(self) -> int | None:
         """Give away the stream as a connected socket's descriptor, or None.
 
@@ -96,6 +93,9 @@ class ByteStream(ABC):
 
 class Sandbox(ABC):
     """One isolated machine, container or process tree."""
+
+    # Its streams pass every byte value unchanged in both directions. Where not, only printable ASCII is sent.
+    clean_8bit: bool = True
 
     @abstractmethod
     async def info(self) -> SandboxInfo:

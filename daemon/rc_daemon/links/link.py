@@ -15,13 +15,14 @@ from typing import NoReturn
 
 from rc_daemon.links.calls import opened, trailers, unary
 from rc_daemon.links.channel import RawChannel, StreamChannel, as_socket
+from rc_daemon.links.framed import FramedStream
 from rc_daemon.links.http2 import CUT
 from rc_protos import errors
 from rc_protos.background import Background
 from rc_protos.bundle import Bundle
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState
-from rc_protos.stream.boot import Boot, Failed, Ready, Send
+from rc_protos.stream.boot import ASCII, RAW, Boot, Failed, Ready, Send
 from rc_protos.v1 import health_pb2
 from rc_protos.v1.file_grpc import FileServiceStub
 from rc_protos.v1.health_grpc import HealthServiceStub
@@ -232,10 +233,13 @@ class SandboxLink:
 
     async def _connect(self) -> StreamChannel:
         bundle = self._identity.bundle
-        boot = Boot(bundle.digest, bundle.size, bundle.read, secrets.token_hex(6), str(bundle.directory))
+        wire = RAW if self.sandbox.clean_8bit else ASCII
+        boot = Boot(bundle.digest, bundle.size, bundle.read, secrets.token_hex(6), str(bundle.directory), wire=wire)
         stream = await self.sandbox.open(boot.argv)
         try:
             first = await _ready(boot, stream)
+            if wire == ASCII:
+                stream, first = FramedStream(stream, first), b""
             connection = await as_socket(stream, self._background, self.id)
         except BaseException:
             await stream.close()

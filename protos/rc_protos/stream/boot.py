@@ -7,6 +7,8 @@ nonce, so that banners and noise before them are skipped. Light imports only.
 
 from __future__ import annotations
 
+import binascii
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +17,8 @@ WIRE = 1
 HELLO = b"RC-HELLO "
 READY = b"RC-READY "
 FAILED = b"RC-FAILED "
+# How the bytes after READY travel: as they are, or as rc_protos.stream.framing has them.
+RAW, ASCII = "raw", "ascii"
 # More noise than any banner, less than a runaway process.
 MAX_NOISE = 1 << 20
 _SHOWN = 300
@@ -54,12 +58,16 @@ class Failed:
 class Boot:
     """The daemon's side of the dialogue; sans-I/O: feed it what came, do what it answers."""
 
-    def __init__(self, digest: str, size: int, bundle: Callable[[], bytes], nonce: str, lent: str = "") -> None:
+    def __init__(
+        self, digest: str, size: int, bundle: Callable[[], bytes], nonce: str, lent: str = "", *, wire: str = RAW
+    ) -> None:
         """`bundle` gives the bundle's bytes; it is called only if they are needed. `nonce`: letters and digits.
 
         `lent`: where the unpacked bundle is to be seen if the sandbox was shown it; nothing is sent then.
+        `wire`: ASCII where the stream is not 8-bit clean: the bundle comes as base64, what follows READY in frames.
         """
         self._lent = lent
+        self._wire = wire
         self._digest = digest
         self._size = size
         self._bundle = bundle
@@ -72,7 +80,8 @@ class Boot:
     @property
     def argv(self) -> list[str]:
         """What to run in the sandbox."""
-        return ["python3", "-S", "-E", "-c", STAGE0, self._digest, str(self._size), self._nonce.decode(), self._lent]
+        words = [self._digest, str(self._size), self._nonce.decode(), self._lent, self._wire]
+        return ["python3", "-S", "-E", "-c", STAGE0, *words]
 
     def feed(self, data: bytes) -> list[Send | Ready | Failed]:
         """What to do now that `data` has come."""
@@ -102,7 +111,7 @@ class Boot:
         if hello is not None and not self.python:
             version, _, wish = hello.decode("ascii", "replace").partition(" ")
             self.python = version
-            return [Send(self._bundle())] if wish.strip() == "need" else []
+            return [Send(self._packed())] if wish.strip() == "need" else []
         if self._after(ready_line(self._nonce.decode())[:-1], line) is not None:
             self._over = True
             rest, self._data = bytes(self._data), bytearray()
@@ -112,6 +121,10 @@ class Boot:
             return [self._fail(failed.decode("utf-8", "replace").strip())]
         self._noise += line + b"\n"
         return []
+
+    def _packed(self) -> bytes:
+        data = self._bundle()
+        return data if self._wire == RAW else binascii.b2a_base64(data)
 
     def _after(self, marker: bytes, line: bytes) -> bytes | None:
         """What follows the marker, which noise without a line end may precede."""
@@ -130,7 +143,10 @@ class Boot:
 # Runs on whatever python3 there is, so it is written for the oldest: no syntax newer than 3.6.
 STAGE0 = """
 import os, sys
-digest, size, nonce, lent = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+digest, size, nonce, lent, wire = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5]
+if wire == "ascii" and os.isatty(0):
+    import tty
+    tty.setraw(0)
 def say(text):
     data = ("RC-" + text + "\\n").encode("utf-8", "backslashreplace")
     while data:
@@ -175,19 +191,25 @@ def unpack(data, into):
         at = end
 def receive():
     import hashlib, shutil
-    parts, left, check = [], size, hashlib.sha256()
+    parts, left = [], size if wire == "raw" else (size + 2) // 3 * 4 + 1
     while left:
         part = os.read(0, min(left, 1 << 20))
         if not part:
             fail("the stream ended while the agent was sent")
         parts.append(part)
-        check.update(part)
         left -= len(part)
-    if check.hexdigest() != digest:
+    data = b"".join(parts)
+    if wire == "ascii":
+        import binascii
+        try:
+            data = binascii.a2b_base64(data)
+        except ValueError:
+            data = b""
+    if hashlib.sha256(data).hexdigest() != digest:
         fail("the agent did not arrive whole: its sha256 differs")
     new = root + "." + nonce
     try:
-        unpack(b"".join(parts), new)
+        unpack(data, new)
         try:
             os.rename(new, root)
         except OSError:
@@ -206,5 +228,5 @@ try:
     from rc_agent.main import main
 except Exception as error:
     fail("the agent does not start: " + repr(error))
-main(["connect", nonce])
+main(["connect", nonce, wire])
 """
