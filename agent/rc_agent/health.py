@@ -19,10 +19,10 @@ from rc_agent.sessions.store import Sessions, read_json, write_json
 from rc_protos import errors
 from rc_protos.v1 import health_pb2 as pb
 from rc_protos.v1.health_grpc import HealthServiceBase
+from rc_protos.version import VERSION
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
-VERSION = "0.1.0"
 FEATURES = ("sessions", "files")
 BEAT_DEADLINE = 10.0
 

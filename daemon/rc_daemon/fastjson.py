@@ -91,10 +91,13 @@ class JsonServer:
 
     async def _answer(self, request: h11.Request, body: bytes) -> tuple[int, bytes]:
         path = request.target.decode("ascii", "replace")
+        metadata = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+        call = Call(metadata=metadata)
+        # First: a newer client may call what is not here, or send what cannot be read.
+        check_version(path, call)
         method = self._methods.get(path)
         if request.method != b"POST" or method is None:
             raise errors.unsupported(f"there is no {path} here", "it takes POST /rc.v1.Service/Method")
-        metadata = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
         try:
             message = json_format.Parse(body or b"{}", method.request(), ignore_unknown_fields=True)
         except (json_format.ParseError, ValueError) as error:
@@ -103,9 +106,8 @@ class JsonServer:
         try:
             async with asyncio.timeout(seconds):
                 if isinstance(message, ListTasksRequest):
-                    check_version(Call(metadata=metadata))
                     return 200, await self._rows.answer(message)
-                answer = await method.answer(message, Call(metadata=metadata))
+                answer = await method.answer(message, call)
         except TimeoutError:
             raise errors.timeout(f"{path} took longer than {seconds:g} s") from None
         return 200, json_format.MessageToJson(answer, indent=None).encode()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rc_protos.version import VERSION
 from support.needs import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,4 +69,4 @@ def test_installing_gives_working_commands(wheel: Path, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert PROJECT["project"]["version"] in done.stdout
+        assert VERSION in done.stdout

@@ -112,21 +112,26 @@ class DaemonProcess:
         process.send_signal(number)
         out, err = process.communicate(timeout=DEADLINE)
         self._process = None
-        # A client that found nobody may have started another one: whoever holds the lock is the daemon.
+        self.end_others(number, process.pid)
+        return process.returncode, out, err
+
+    def end_others(self, number: int = signal.SIGKILL, known: int = 0) -> None:
+        """End a daemon that a client has started: whoever holds the lock is the daemon."""
         deadline = time.monotonic() + DEADLINE
         while (held := platform.lock(self.places.lock_file)) is None:
             assert time.monotonic() < deadline, self.log()
             other = self.places.lock_file.read_text().strip()
-            if other.isdigit() and int(other) != process.pid:
+            if other.isdigit() and int(other) != known:
                 platform.kill(int(other), number)
             time.sleep(0.01)
         os.close(held)
-        return process.returncode, out, err
 
     async def clean(self) -> None:
         """End the daemon, every sandbox, and remove the home."""
         if self._process is not None:
             await asyncio.to_thread(self.kill)
+        elif self.places.lock_file.exists():
+            await asyncio.to_thread(self.end_others)
         provider = LocalProvider(self.places.sandboxes / "local")
         for info in await provider.list():
             await (await provider.attach(info.external_id)).destroy()

@@ -21,6 +21,8 @@ log = logging.getLogger("rc.api")
 
 
 PROTOCOL_KEY = "rc-protocol"
+# What a client of any protocol may call: it could not replace this daemon otherwise.
+FOR_EVERY_PROTOCOL = ("/rc.v1.DaemonService/GetStatus", "/rc.v1.DaemonService/StopDaemon")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Method:
     async def answer(self, request: Message, call: Call) -> Message:
         """Answer a unary call; raises only RemoteClaudeError."""
         try:
-            check_version(call)
+            check_version(self.path, call)
             answer: Message = await self.function(request, call)
         except RemoteClaudeError:
             raise
@@ -48,7 +50,7 @@ class Method:
     async def answers(self, request: Message, call: Call) -> AsyncIterator[Message]:
         """Answer a streaming call; raises only RemoteClaudeError."""
         try:
-            check_version(call)
+            check_version(self.path, call)
             async for answer in self.function(request, call):
                 yield answer
         except RemoteClaudeError:
@@ -82,10 +84,10 @@ def table(servicers: Mapping[ServiceDescriptor, object]) -> dict[str, Method]:
     return found
 
 
-def check_version(call: Call) -> None:
+def check_version(path: str, call: Call) -> None:
     """Refuse a client that speaks a newer protocol, with the remedy."""
     spoken = call.metadata.get(PROTOCOL_KEY, "")
-    if spoken.isdigit() and int(spoken) > PROTOCOL:
+    if spoken.isdigit() and int(spoken) > PROTOCOL and path not in FOR_EVERY_PROTOCOL:
         raise errors.precondition(
             f"the daemon speaks protocol {PROTOCOL}, this rc speaks {spoken}: the daemon is older",
             "run: rc daemon restart   (running tasks live through it)",

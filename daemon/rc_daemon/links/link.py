@@ -229,6 +229,10 @@ class SandboxLink:
             health_pb2.ShutdownRequest(all=False),
             timeout=self.timing.deadline,
         )
+        # Its streams end once it listens no more: whoever came sooner would meet it again.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.timing.deadline):
+                await self._channel.lost.wait()
         raise errors.unavailable(f"{why}; it is being replaced, sessions go on")
 
     async def _connect(self) -> StreamChannel:

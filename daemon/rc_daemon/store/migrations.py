@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ from rc_daemon.store import schema
 from rc_daemon.store.dialect import backup
 from rc_protos import errors
 
+BACKUP = "schema-"
 Step = Callable[[sa.Connection], None]
 
 # The first step brings schema 1 to 2, and so on. A step is never changed once it was released, and never uses
@@ -28,8 +30,8 @@ def migrate(engine: sa.Engine, steps: Sequence[Step] = STEPS) -> None:
     where = engine.url.database or str(engine.url)
     if found > newest:
         raise errors.precondition(
-            f"the registry {where} has schema {found}, this rc knows {newest}",
-            f"it was written by a newer rc: update rc, or put {where}.schema-{newest} back",
+            f"the registry {where} has schema {found}, this rc knows {newest}: it was written by a newer rc",
+            f"update rc{_way_back(where, newest)}",
         )
     if found == 0:
         with engine.begin() as connection:
@@ -37,11 +39,20 @@ def migrate(engine: sa.Engine, steps: Sequence[Step] = STEPS) -> None:
             _stamp(connection, newest)
         return
     if found < newest:
-        backup(engine, f"schema-{found}")
+        backup(engine, f"{BACKUP}{found}")
     for number in range(found, newest):
         with engine.begin() as connection:
             steps[number - 1](connection)
             _stamp(connection, number + 1)
+
+
+def _way_back(where: str, newest: int) -> str:
+    """How to go on from the newest backup that this rc can read, if there is one."""
+    for number in range(newest, 0, -1):
+        kept = f"{where}.{BACKUP}{number}"
+        if os.path.exists(kept):
+            return f", or go back to the day of its upgrade: mv {kept} {where}"
+    return ""
 
 
 def _version(engine: sa.Engine) -> int:

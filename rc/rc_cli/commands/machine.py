@@ -6,13 +6,19 @@ import json
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from rc_cli.credentials import present
 from rc_cli.loop import with_client
 from rc_cli.view.text import clean, paint, size
 from rc_client.start import answers, ensure
 from rc_protos.errors import ErrorCode, RemoteClaudeError, timeout, unavailable
+from rc_protos.model import Check
 from rc_protos.paths import paths
+from rc_protos.version import VERSION
+
+if TYPE_CHECKING:
+    from rc_client.client import DaemonClient
 
 STOP_SECONDS = 20.0
 COLOURS = {"ok": "32", "warning": "33", "error": "31"}
@@ -58,7 +64,12 @@ def log(tail: int) -> int:
 
 def doctor(*, as_json: bool) -> int:
     """Print every check; 1 if one is an error."""
-    checks = with_client(lambda client: client.diagnose(os.getcwd(), list(present())))
+
+    async def whole(client: DaemonClient) -> list[Check]:
+        status = await client.get_status()
+        return [_version(status.version), *await client.diagnose(os.getcwd(), list(present()))]
+
+    checks = with_client(whole)
     if as_json:
         sys.stdout.write(json.dumps([vars(each) for each in checks], indent=2) + "\n")
     else:
@@ -68,6 +79,13 @@ def doctor(*, as_json: bool) -> int:
             if check.remedy:
                 sys.stdout.write(f"{'':>7}  → {clean(check.remedy)}\n")
     return 1 if any(check.result == "error" for check in checks) else 0
+
+
+def _version(of_daemon: str) -> Check:
+    if of_daemon == VERSION:
+        return Check("daemon", "ok", VERSION)
+    remedy = "run: rc daemon restart   (running tasks live through it)"
+    return Check("daemon", "warning", f"the daemon is {of_daemon}, this rc {VERSION}", remedy)
 
 
 def collect(*, dry_run: bool) -> int:

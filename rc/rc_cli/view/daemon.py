@@ -10,6 +10,7 @@ from rc_cli.view.text import age, clean, dumped, size
 def status(*, as_json: bool = False) -> int:
     """Print how the daemon is; exit code 11 when it does not run."""
     from rc_client.fast import call
+    from rc_protos.version import VERSION
 
     try:
         found = call("DaemonService.GetStatus", start=False)
@@ -36,6 +37,8 @@ def status(*, as_json: bool = False) -> int:
         word = link["state"].lower() if link.get("state") else "connecting"
         error_text = f"  {link['lastError']}" if link.get("lastError") else ""
         lines.append(("link", f"{link['sandboxId']}  {word} for {age(link.get('since', ''))}{error_text}"))
+    if found["version"] != VERSION:
+        lines.append(("note", f"this rc is {VERSION}; rc daemon restart brings it up, tasks live through it"))
     lines += [("warning", text) for text in found.get("warnings", [])]
     sys.stdout.write("".join(f"{name:>8}  {clean(str(value))}\n" for name, value in lines))
     return 0

@@ -15,6 +15,7 @@ from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState
 from rc_protos.v1 import session_pb2 as pb
+from rc_protos.version import VERSION
 from rc_providers.base import ByteStream
 
 
@@ -185,13 +186,13 @@ async def test_an_agent_of_another_version_is_replaced_under_its_sessions(
     async with linked(through=through) as given:
         await given.open("s1", "sh", "-c", "read line; echo got $line; exit 4")
         await given.links.drop("sb1")
-        other = changed_bundle(tmp_path, "rc_agent/health.py", b'VERSION = "0.1.0"', b'VERSION = "0.2.0"')
+        other = changed_bundle(tmp_path, "rc_protos/version.py", b'VERSION = "', b'VERSION = "1')
         newer = Links(Identity("daemon1", "0.2.0", other))
         try:
             link = newer.ensure("sb1", given.sandbox)
             await link.up(PATIENCE)
             assert link.hello is not None
-            assert (link.hello.version, link.hello.bundle) == ("0.2.0", other.digest)
+            assert (link.hello.version, link.hello.bundle) == (f"1{VERSION}", other.digest)
             found = (await unary(link.sessions.GetSession, pb.GetSessionRequest(session_id="s1"))).session
             assert not found.ended
         finally:

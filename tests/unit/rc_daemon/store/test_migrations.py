@@ -58,13 +58,26 @@ def test_a_step_that_fails_leaves_nothing(url: str) -> None:
 
 
 async def test_a_newer_registry_is_refused_in_one_line(url: str) -> None:
-    migrate(engine(url), (add_column,) * (len(STEPS) + 1))
+    migrate(engine(url), (lambda connection: None,) * (len(STEPS) + 1))
     with pytest.raises(RemoteClaudeError) as caught:
         await Store.open(url)
     assert caught.value.code is ErrorCode.PRECONDITION
     assert "schema" in caught.value.message
     assert "\n" not in caught.value.message
-    assert "newer rc" in caught.value.hint
+    assert "newer rc" in caught.value.message
+    assert caught.value.hint == "update rc"
+
+
+def test_the_way_back_names_the_newest_backup_that_can_be_read(url: str, tmp_path: Path) -> None:
+    migrate(engine(url), ())
+    migrate(engine(url), (add_column, lambda connection: None))
+    with pytest.raises(RemoteClaudeError) as caught:
+        migrate(engine(url), (add_column,))
+    kept = f"{tmp_path}/registry.db.schema-1"
+    assert f"mv {kept} {tmp_path}/registry.db" in caught.value.hint
+    Path(kept).rename(tmp_path / "registry.db")
+    migrate(engine(url), (add_column,))
+    assert versions(url) == [1, 2]
 
 
 async def test_a_file_that_is_no_registry_is_called_damaged(tmp_path: Path) -> None:
