@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,8 +70,9 @@ class Turn:
 
     def _do_say(self, step: Step) -> None:
         self._transcript.add(type="agent", text=step.rest)
+        message = str(uuid.uuid4())
         for piece in _pieces(step.rest):
-            self._face.update("agent_message_chunk", content={"type": "text", "text": piece})
+            self._face.update("agent_message_chunk", content={"type": "text", "text": piece}, messageId=message)
 
     def _do_think(self, step: Step) -> None:
         self._face.update("agent_thought_chunk", content={"type": "text", "text": step.rest})

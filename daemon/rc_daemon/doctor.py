@@ -59,13 +59,15 @@ def _coding_agents(parts: Parts, credential_names: tuple[str, ...]) -> Iterator[
             yield Check(title, WARNING, f"{agent.title} {agent.version}, no credential", f"set {names}")
         else:
             source = f", credential {(here or configured)[0]}" if wanted else ""
-            yield Check(title, OK, f"{agent.title} {agent.version}{source}".replace("  ", " "))
+            yield Check(title, OK, f"{agent.title} {agent.version}".rstrip() + source)
 
 
 def _disk(parts: Parts) -> Check:
     disk = os.statvfs(parts.paths.data)
     free = disk.f_bavail * disk.f_frsize
-    message = f"{free >> 20} MiB free in {parts.paths.data}"
+    message = (
+        f"{free >> 30} GiB free in {parts.paths.data}" if free >> 30 else f"{free >> 20} MiB free in {parts.paths.data}"
+    )
     if free < parts.limits.disk_refuse:
         return Check("disk", ERROR, message + "; new tasks are refused", "free some space, or run: rc gc")
     if free < parts.limits.disk_warn:

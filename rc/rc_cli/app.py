@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import click
 import typer
 
 app = typer.Typer(
@@ -16,55 +15,78 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-daemon = typer.Typer(help="The background daemon.", no_args_is_help=True)
-config = typer.Typer(help="Settings and where they come from.", no_args_is_help=True)
-agent = typer.Typer(help="Coding agents.", no_args_is_help=True)
+daemon = typer.Typer(help="The background daemon.")
+config = typer.Typer(help="Settings and where they come from.")
+agent = typer.Typer(help="Coding agents.")
 app.add_typer(daemon, name="daemon")
 app.add_typer(config, name="config")
 app.add_typer(agent, name="agent")
 
-Task = Annotated[str, typer.Argument(metavar="ID", help="A task: its name, its id, or any unique beginning of it.")]
-Tasks = Annotated[list[str], typer.Argument(metavar="ID...", help="Tasks by name, id or a unique beginning of it.")]
+Task = Annotated[str, typer.Argument(metavar="ID", help="A task: its name, or its id or any unique beginning of that.")]
+Tasks = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Tasks, each by its name, or its id or any unique beginning of that."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Tail = Annotated[int | None, typer.Option("--tail", metavar="N", help="Only the last N.")]
+Tail = Annotated[int | None, typer.Option("--tail", metavar="N", min=0, help="Only the last N.")]
 Since = Annotated[str, typer.Option("--since", metavar="T", help="Only since then: 10m, 2h, or a time.")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting; see rc config show.")]
+CodingAgent = Annotated[str, typer.Argument(metavar="NAME", help="A coding agent; see rc agent ls.")]
 Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on as things happen.")]
 
 
 def run(argv: list[str]) -> int:
     """Run one command line; the exit code. Raises RemoteClaudeError."""
+    from typer.exceptions import TyperException
+
+    from rc_protos.errors import usage
+
     command = typer.main.get_command(app)
     try:
         code = command.main(args=argv, prog_name="rc", standalone_mode=False)
-    except (click.exceptions.Exit, typer.Exit) as ended:
+    except typer.Exit as ended:
         return int(ended.exit_code)
-    except click.ClickException as error:
-        import sys
-
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rc"
-        sys.stderr.write(f"rc: {' '.join(error.format_message().split())}\n    see: {where} --help\n")
-        return 2
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        words = " ".join(error.format_message().split()).rstrip(".")
+        raise usage(words[:1].lower() + words[1:], f"see: {context.command_path if context else 'rc'} --help") from None
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     return code if isinstance(code, int) else 0
 
 
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("-V", "--version", help="Print the version.")] = False) -> None:
+    """Run coding agents as tasks in sandboxes anywhere, and lose nothing."""
+    # The fast path has answered a lone --version.
+
+
 @app.command("run")
 def _run(
-    prompt: Annotated[str | None, typer.Argument(help="What to do; - reads it from stdin.")] = None,
-    file: Annotated[str | None, typer.Option("-F", "--file", help="Read the prompt from a file.")] = None,
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to do; - reads it from stdin.")] = None,
+    file: Annotated[
+        str | None, typer.Option("-F", "--file", metavar="FILE", help="Read the prompt from a file.")
+    ] = None,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the task's id and return.")] = False,
-    agent_: Annotated[str, typer.Option("--agent", help="The coding agent, such as claude or demo.")] = "",
-    name: Annotated[str, typer.Option("--name", help="The task's name; otherwise made from the prompt.")] = "",
+    agent_: Annotated[str, typer.Option("--agent", metavar="NAME", help="The coding agent: claude, demo.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The task's name; none: made from the prompt.")
+    ] = "",
     repo: Annotated[str, typer.Option("--repo", metavar="URL[@REF]", help="Another repository than this one.")] = "",
-    ref: Annotated[str, typer.Option("--ref", help="Start from this branch, tag or commit.")] = "",
+    ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Start from this branch, tag or commit.")] = "",
     dirty: Annotated[bool, typer.Option("--dirty", help="Take uncommitted and untracked files along.")] = False,
     on: Annotated[str, typer.Option("--on", metavar="PROVIDER", help="Where to run.")] = "",
-    isolation: Annotated[str, typer.Option("--isolation", help="bubblewrap or none (local tasks).")] = "",
-    mode: Annotated[str, typer.Option("--mode", help="ask, edits, auto or plan.")] = "",
-    model: Annotated[str, typer.Option("--model", help="The model the coding agent uses.")] = "",
-    timeout: Annotated[int, typer.Option("--timeout", metavar="SECONDS", help="Stop after that time.")] = 0,
-    retries: Annotated[int, typer.Option("--retries", help="Try again so often when the sandbox fails.")] = 0,
+    isolation: Annotated[
+        str, typer.Option("--isolation", metavar="KIND", help="bubblewrap or none (local tasks).")
+    ] = "",
+    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="ask, edits, auto or plan.")] = "",
+    model: Annotated[str, typer.Option("--model", metavar="MODEL", help="The model the coding agent uses.")] = "",
+    timeout: Annotated[
+        int, typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop after that time; 0: never.")
+    ] = 0,
+    retries: Annotated[
+        int, typer.Option("--retries", metavar="N", min=0, help="Try again so often when the sandbox fails.")
+    ] = 0,
     as_json: Json = False,
 ) -> int:
     """Start a task in this repository and follow it until it is done."""
@@ -96,7 +118,7 @@ def _ls(
     filters: Annotated[
         list[str] | None, typer.Option("--filter", metavar="KEY=VALUE", help="state, name, agent, provider, ...")
     ] = None,
-    template: Annotated[str, typer.Option("--format", help="Such as '{name} {state}'.")] = "",
+    template: Annotated[str, typer.Option("--format", metavar="TEXT", help="Such as '{name} {state}'.")] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Go on as things happen.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -111,7 +133,7 @@ def _ls(
 
 @app.command("show")
 def _show(task: Task, as_json: Json = False) -> int:
-    """Show one task: its state and why, its last safe copy, and what to type next."""
+    """Show one task: its state and why, its last safe copy, what to do next."""
     from rc_cli.view.tasks import show
 
     return show(task, as_json=as_json)
@@ -120,7 +142,9 @@ def _show(task: Task, as_json: Json = False) -> int:
 @app.command("wait")
 def _wait(
     tasks: Tasks,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after that time.")] = 0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up after that time; 0: never.")
+    ] = 0,
 ) -> int:
     """Wait until tasks are done; 1 if one failed."""
     from rc_cli.commands.watch import wait
@@ -131,16 +155,19 @@ def _wait(
 @app.command("logs")
 def _logs(task: Task, follow: Follow = False, tail: Tail = None, since: Since = "", as_json: Json = False) -> int:
     """Print a task's conversation."""
-    from rc_cli.commands.watch import follow_log
+    from rc_cli.commands.watch import follow_events, follow_log
     from rc_cli.view.log import logs
 
-    code = logs(task, tail="" if tail is None else tail, since=since, as_json=as_json) if not follow else 0
-    return follow_log(task, tail=tail, since=since) if follow else code
+    if follow and as_json:
+        return follow_events(task, tail=tail, since=since, as_json=True)
+    if follow:
+        return follow_log(task, tail=tail, since=since)
+    return logs(task, tail="" if tail is None else tail, since=since, as_json=as_json)
 
 
 @app.command("events")
 def _events(
-    task: Annotated[str, typer.Argument(metavar="[ID]", help="A task; none: all.")] = "",
+    task: Annotated[str, typer.Argument(metavar="ID", help="A task; none: all.")] = "",
     follow: Follow = False,
     tail: Tail = None,
     since: Since = "",
@@ -156,7 +183,9 @@ def _events(
 
 
 @app.command("say")
-def _say(task: Task, text: Annotated[str, typer.Argument(help="The message; - reads it from stdin.")]) -> int:
+def _say(
+    task: Task, text: Annotated[str, typer.Argument(metavar="TEXT", help="The message; - reads it from stdin.")]
+) -> int:
     """Add a message; a task that is done works again."""
     from rc_cli.commands.tasks import say
 
@@ -165,7 +194,7 @@ def _say(task: Task, text: Annotated[str, typer.Argument(help="The message; - re
 
 @app.command("inbox")
 def _inbox(
-    task: Annotated[str, typer.Argument(metavar="[ID]", help="Of one task only.")] = "",
+    task: Annotated[str, typer.Argument(metavar="ID", help="Of one task only.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Answered ones too.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -189,7 +218,7 @@ def _approve(request: Request) -> int:
 @app.command("deny")
 def _deny(
     request: Request,
-    because: Annotated[str, typer.Option("--because", help="Told to the coding agent.")] = "",
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Told to the coding agent.")] = "",
 ) -> int:
     """Refuse what a coding agent asks for."""
     from rc_cli.commands.tasks import respond
@@ -254,9 +283,9 @@ def _attach(
 @app.command("shell")
 def _shell(
     task: Task,
-    name: Annotated[str, typer.Option("--name", help="Come back to the shell of this name.")] = "shell",
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Come back to the shell of this name.")] = "shell",
 ) -> int:
-    """A terminal in the sandbox that lives on: Ctrl-] detaches, the same command comes back."""
+    """Open a terminal in the sandbox that lives on; Ctrl-] detaches."""
     from rc_cli.commands.attach import shell
 
     return shell(task, name)
@@ -267,7 +296,7 @@ def _exec(
     task: Task,
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="A command and its arguments.")],
 ) -> int:
-    """Run a command in the sandbox; its exit code, stdin, stdout and stderr pass through."""
+    """Run a command in the sandbox; exit code and streams pass through."""
     from rc_cli.commands.execute import execute
 
     return execute(task, command)
@@ -285,7 +314,7 @@ def _diff(
 
 @app.command("apply")
 def _apply(task: Task) -> int:
-    """Put a task's work into this working tree; on a conflict nothing is changed."""
+    """Put a task's work into this working tree; a conflict changes nothing."""
     from rc_cli.commands.work import apply
 
     return apply(task)
@@ -293,7 +322,8 @@ def _apply(task: Task) -> int:
 
 @app.command("fetch")
 def _fetch(
-    task: Task, branch: Annotated[str, typer.Option("--branch", help="Another name than the task's.")] = ""
+    task: Task,
+    branch: Annotated[str, typer.Option("--branch", metavar="NAME", help="Another name than the task's.")] = "",
 ) -> int:
     """Bring a task's work into this repository as a local branch."""
     from rc_cli.commands.work import fetch
@@ -319,10 +349,10 @@ def _gc(dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what w
 
 @app.command("demo")
 def _demo(
-    directory: Annotated[str | None, typer.Argument(help="Where to make the repository.")] = None,
+    directory: Annotated[str | None, typer.Argument(metavar="DIRECTORY", help="Where to make the repository.")] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Approve without asking.")] = False,
 ) -> int:
-    """See a whole task without any account: a failing test, fixed by a scripted coding agent."""
+    """See a whole task, without any account, by a scripted coding agent."""
     from rc_cli.commands.demo import demo
 
     return demo(directory, yes=yes)
@@ -369,7 +399,9 @@ def _daemon_status(as_json: Json = False) -> int:
 
 
 @daemon.command("logs")
-def _daemon_logs(tail: Annotated[int, typer.Option("--tail", metavar="N", help="The last N lines.")] = 50) -> int:
+def _daemon_logs(
+    tail: Annotated[int, typer.Option("--tail", metavar="N", min=1, help="The last N lines.")] = 50,
+) -> int:
     """Print the daemon's log."""
     from rc_cli.commands.machine import log
 
@@ -388,7 +420,7 @@ def _config_show(
 
 
 @config.command("get")
-def _config_get(key: Annotated[str, typer.Argument(help="A setting.")]) -> int:
+def _config_get(key: Key) -> int:
     """Print one setting."""
     from rc_cli.commands.settings import get
 
@@ -396,7 +428,7 @@ def _config_get(key: Annotated[str, typer.Argument(help="A setting.")]) -> int:
 
 
 @config.command("set")
-def _config_set(key: Annotated[str, typer.Argument(help="A setting.")], value: str) -> int:
+def _config_set(key: Key, value: Annotated[str, typer.Argument(metavar="VALUE", help="As text.")]) -> int:
     """Write one setting into rc's own file."""
     from rc_cli.commands.settings import put
 
@@ -412,7 +444,7 @@ def _agent_ls(as_json: Json = False) -> int:
 
 
 @agent.command("show")
-def _agent_show(name: str, as_json: Json = False) -> int:
+def _agent_show(name: CodingAgent, as_json: Json = False) -> int:
     """Show one coding agent."""
     from rc_cli.commands.agents import show
 
@@ -420,7 +452,7 @@ def _agent_show(name: str, as_json: Json = False) -> int:
 
 
 @agent.command("install")
-def _agent_install(name: str) -> int:
+def _agent_install(name: CodingAgent) -> int:
     """Install a coding agent into rc's own cache, at its pinned version."""
     from rc_cli.commands.agents import install
 

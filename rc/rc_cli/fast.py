@@ -42,12 +42,14 @@ _LOGS: Flags = {**_JSON, "--tail": ("tail", True, False), "--since": ("since", T
 
 def answer(argv: Sequence[str]) -> int | None:
     """The exit code, or None if this is not for the fast path."""
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    if not argv or argv[0] in ("-h", "--help"):
         return _help("rc")
+    if argv[0] == "help":
+        return _help(*argv[1:])
     if argv[0] in ("-V", "--version"):
         return _version()
-    if argv[-1] in ("-h", "--help") and all(not word.startswith("-") for word in argv[:-1]):
-        return _help("-".join(argv[:-1]))
+    if tuple(argv) in _GROUPS or (argv[-1] in ("-h", "--help") and "--" not in argv):
+        return _help(*argv)
     for words, flags, most, command in _COMMANDS:
         if tuple(argv[: len(words)]) == words:
             parsed = parse(argv[len(words) :], flags, most)
@@ -81,18 +83,18 @@ def parse(argv: Sequence[str], flags: Flags, most: int) -> tuple[list[str], dict
     return None if len(arguments) > most else (arguments, options)
 
 
-def _help(name: str) -> int | None:
-    """Print the generated help text; the command itself tells when there is none."""
+def _help(*words: str) -> int | None:
+    """Print the generated help text of the command that the words begin with; Typer tells when there is none."""
     import os
     import sys
 
-    path = os.path.join(os.path.dirname(__file__), "help", f"{name}.txt")
-    try:
-        with open(path, encoding="utf-8") as file:
-            sys.stdout.write(file.read())
-    except FileNotFoundError:
-        return None
-    return 0
+    for name in ("-".join(words[:2]), *words[:1]) if words else ("rc",):
+        path = os.path.join(os.path.dirname(__file__), "help", f"{name}.txt")
+        if "/" not in name and os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                sys.stdout.write(file.read())
+            return 0
+    return None
 
 
 def _version() -> int:
@@ -152,6 +154,7 @@ def _complete(kind: str = "", prefix: str = "") -> int:
     return complete(kind, prefix)
 
 
+_GROUPS = (("daemon",), ("config",), ("agent",))
 _COMMANDS: tuple[tuple[tuple[str, ...], Flags, int, Callable[..., int | None]], ...] = (
     (("run",), _RUN, 1, _run),
     (("ls",), _LS, 0, _ls),

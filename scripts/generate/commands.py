@@ -7,10 +7,22 @@ from functools import cache
 from typing import Any
 
 import typer.main
+from typer.core import TyperArgument
 from rc_cli.app import app
 from tables import MADE
 
 WIDTH = 88
+
+
+def usage_name(argument: TyperArgument) -> str:
+    """How an argument shows in the usage line: ID, [ID], ID..."""
+    name = argument.display_name_raw
+    return name if argument.required else f"[{name}]"
+
+
+# Typer writes {ID} and ID <str>; we write what every manual does.
+TyperArgument._usage_display_name = usage_name  # type: ignore[method-assign]
+TyperArgument.display_type_rich = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 @cache
@@ -23,7 +35,12 @@ def contexts() -> dict[str, Any]:
 def walk(command: Any, words: str, parent: Any) -> Iterator[tuple[str, Any]]:
     """A command, then those below it, in the order of their declaration."""
     context = command.context_class(
-        command, info_name=words.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+        command,
+        info_name=words.rsplit(maxsplit=1)[-1],
+        parent=parent,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],
     )
     yield words, context
     for name, below in getattr(command, "commands", {}).items():

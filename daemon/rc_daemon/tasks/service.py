@@ -73,6 +73,14 @@ class TaskService:
         row = await self._parts.store.read(lambda tx: tx.get_sandbox(sandbox_id))
         if row is None or not row.external_id:
             raise errors.precondition(f"there is no sandbox {sandbox_id} to wake", "see: rc ls")
+
+        def want(tx: Tx) -> None:
+            # Else it would be stopped again at once: what a user opens after `rc stop` sleeps when it is idle.
+            task = tx.get_task(row.task_id)
+            if task is not None and task.intent is Intent.STOP and task.state.settled:
+                tx.put_task(replace(task, intent=Intent.RUN))
+
+        await self._parts.store.transact(want)
         sandbox = await self._parts.provider(row.provider).attach(row.external_id)
         await sandbox.start()
         await self._parts.links.ensure(sandbox_id, sandbox, row.epoch).up(timeout)
@@ -348,6 +356,8 @@ def _run_again(tx: Tx, task: Task) -> Task:
 def _filter(text: str) -> Callable[[Task], bool]:
     key, equals, value = text.partition("=")
     if not equals or key not in FILTERS:
-        raise errors.usage(f"--filter {text!r} is none", f"such as state=waiting; keys: {', '.join(FILTERS)}")
+        raise errors.usage(f"{text!r} is no filter", f"such as state=waiting; keys: {', '.join(FILTERS)}")
+    if key == "state" and value not in list(TaskState):
+        raise errors.usage(f"there is no state {value!r}", f"there are: {', '.join(TaskState)}")
     field: Callable[[Task], Any] = FILTERS[key]
     return lambda task: str(field(task)) == value

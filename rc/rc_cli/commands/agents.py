@@ -21,7 +21,13 @@ def ls(*, as_json: bool) -> int:
         sys.stdout.write(json.dumps([dataclasses.asdict(each) for each in found], indent=2) + "\n")
         return 0
     rows = [
-        (each.name, each.title, each.version if each.installed else "-", each.pinned_version, each.remedy)
+        (
+            each.name,
+            each.title,
+            (each.version or "built in") if each.installed else "-",
+            each.pinned_version,
+            each.remedy,
+        )
         for each in found
     ]
     sys.stdout.write(table(("AGENT", "TITLE", "INSTALLED", "PINNED", "NEXT"), rows))

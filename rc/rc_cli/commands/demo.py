@@ -103,18 +103,17 @@ def _approve(payload: dict[str, Any]) -> bool:
 def _next(task: Task, place: Path) -> None:
     home = os.path.relpath(place) if place.is_relative_to(Path.cwd()) else str(place)
     name = task.name
-    sys.stderr.write(
-        f"""
-Try next:
-    cd {home}
-    rc show {name}                  what rc knows of the task
-    rc shell {name}                 a terminal in its sandbox; Ctrl-] leaves, the same command comes back
-    rc say {name} "..."             say something; the script answers as a script does
-    rc apply {name}                 take the work into the working tree
-    rc rm {name}                    remove the task; unmerged work is saved first
-    rc run "..."                       in a repository of yours, with Claude Code
-"""
+    lines = (
+        (f"cd {home}", ""),
+        (f"rc show {name}", "what rc knows of the task"),
+        (f"rc shell {name}", "a terminal in its sandbox; Ctrl-] leaves, the same command comes back"),
+        (f'rc say {name} "..."', "say something; the script answers as a script does"),
+        (f"rc apply {name}", "take the work into the working tree"),
+        (f"rc rm {name}", "remove the task; unmerged work is saved first"),
+        ('rc run "..."', "in a repository of yours, with Claude Code"),
     )
+    wide = max(len(command) for command, what in lines if what)
+    sys.stderr.write("\nTry next:\n" + "".join(f"  {each:{wide}}  {what}".rstrip() + "\n" for each, what in lines))
 
 
 def _say(text: str) -> None:

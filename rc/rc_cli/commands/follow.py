@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rc_cli.view.conversation import Printer
-from rc_cli.view.text import clean, one_line
+from rc_cli.view.text import clean
 from rc_protos.background import Background
 from rc_protos.errors import EXIT_OK, EXIT_TASK_FAILED, RemoteClaudeError
 from rc_protos.model import Event, Task, TaskState
@@ -76,7 +76,7 @@ class Follower:
             if event.kind == "request.opened":
                 await self._asked(payload)
             if event.kind == "task.state" and TaskState(payload["to"]).settled:
-                return self._settled(TaskState(payload["to"]), str(payload.get("reason", "")))
+                return self._settled(TaskState(payload["to"]))
         return EXIT_TASK_FAILED
 
     def _print(self, event: Event, payload: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ class Follower:
             return EXIT_DETACHED
         return None
 
-    def _settled(self, state: TaskState, reason: str) -> int:
+    def _settled(self, state: TaskState) -> int:
         if not self._as_json:
             sys.stdout.write(self._printer.finish())
             sys.stdout.flush()
@@ -145,7 +145,7 @@ class Follower:
         elif state is TaskState.DONE:
             sys.stderr.write(f"— next: rc diff {name} · rc apply {name} · rc say {name} '...'\n")
         elif state is TaskState.FAILED:
-            sys.stderr.write(f"— it failed: {one_line(reason)}\n— see: rc show {name} · rc logs {name}\n")
+            sys.stderr.write(f"— next: rc show {name} · rc logs {name} · rc retry {name}\n")
         return EXIT_TASK_FAILED if state is TaskState.FAILED else EXIT_OK
 
 

@@ -58,7 +58,8 @@ class Talk:
             finally:
                 loop.remove_reader(0)
                 termios.tcsetattr(0, termios.TCSADRAIN, before)
-        sys.stderr.write(f"\ndetached; come back with: rc attach {self._task.name}\n")
+        self._write("\r\x1b[K")
+        sys.stderr.write(f"detached; come back with: rc attach {self._task.name}\n")
         return 0
 
     async def _history(self) -> int:

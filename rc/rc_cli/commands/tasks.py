@@ -11,7 +11,7 @@ from rc_cli.loop import with_client
 from rc_cli.main import complain
 from rc_cli.view.text import clean
 from rc_protos.errors import RemoteClaudeError
-from rc_protos.model import Task
+from rc_protos.model import Task, TaskState
 
 if TYPE_CHECKING:
     from rc_client.client import DaemonClient
@@ -44,14 +44,25 @@ def cancel(task: str) -> int:
 
 def stop(tasks: Sequence[str]) -> int:
     """End processes."""
-    return _each(tasks, lambda client, task: client.stop_task(task), "{0} is stopped; go on with: rc resume {0}")
+
+    async def one(client: DaemonClient, task: str) -> Task:
+        done = await client.stop_task(task)
+        way = "rc resume {0}" if done.state is TaskState.STOPPED else "rc say {0} '...'"
+        _tell(f"{done.name} is {done.state}, nothing of it runs; go on with: {way.format(done.name)}")
+        return done
+
+    return _each(tasks, one)
 
 
 def resume(tasks: Sequence[str]) -> int:
     """Start processes again."""
-    credentials = present()
-    work = "{0} is resumed; follow it with: rc attach {0}"
-    return _each(tasks, lambda client, task: client.resume_task(task, credentials=credentials), work)
+
+    async def one(client: DaemonClient, task: str) -> Task:
+        done = await client.resume_task(task, credentials=present())
+        _tell(f"{done.name} is resumed; follow it with: rc attach {done.name}")
+        return done
+
+    return _each(tasks, one)
 
 
 def retry(task: str) -> int:
@@ -69,23 +80,23 @@ def remove(tasks: Sequence[str], *, discard: bool) -> int:
         done = await client.remove_task(task, discard=discard)
         if done.saved_to:
             _tell(f"the work of {done.name} is saved in {done.saved_to}")
+        _tell(f"{done.name} is removed")
         return done
 
-    return _each(tasks, one, "{0} is removed")
+    return _each(tasks, one)
 
 
-def _each(tasks: Sequence[str], work: Callable[[DaemonClient, str], Awaitable[Task]], text: str) -> int:
+def _each(tasks: Sequence[str], work: Callable[[DaemonClient, str], Awaitable[Task]]) -> int:
     """Do it for each task, whatever becomes of the others; the exit code of the first that failed."""
 
     async def whole(client: DaemonClient) -> int:
         code = 0
         for task in tasks:
             try:
-                done = await work(client, task)
+                await work(client, task)
             except RemoteClaudeError as error:
-                code = code or complain(error)
-            else:
-                _tell(text.format(done.name))
+                said = complain(error)
+                code = code or said
         return code
 
     return with_client(whole)

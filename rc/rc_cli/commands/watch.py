@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rc_cli.loop import with_client
 from rc_cli.view.conversation import Printer
+from rc_protos.background import Background
 from rc_protos.errors import EXIT_TASK_FAILED, timeout
 from rc_protos.model import Event, TaskState
 
@@ -18,23 +22,49 @@ if TYPE_CHECKING:
 
 # Many events at once are one new picture.
 SETTLE_SECONDS = 0.1
+AGE_SECONDS = 5.0
 
 
 def watch_tasks(filters: Sequence[str], *, everything: bool) -> int:
     """Print the table anew whenever something changes."""
     from rc_cli.view.tasks import listing, tasks
 
-    async def whole(client: DaemonClient) -> int:
-        clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+    changed = asyncio.Event()
+
+    async def watch(client: DaemonClient) -> None:
         _, last = await client.list_events(limit=1)
-        async for _batch in client.watch_batches(after_seq=last):
-            await asyncio.sleep(SETTLE_SECONDS)
-            found = await asyncio.to_thread(tasks, list(filters), everything)
-            sys.stdout.write(clear + listing(found))
-            sys.stdout.flush()
+        try:
+            async for _batch in client.watch_batches(after_seq=last):
+                changed.set()
+        finally:
+            changed.set()
+
+    async def whole(client: DaemonClient) -> int:
+        terminal = sys.stdout.isatty()
+        if terminal:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, changed.set)
+        async with Background("watch") as background:
+            watching = background.spawn(watch(client), "watch")
+            while not watching.done():
+                changed.clear()
+                text = listing(await asyncio.to_thread(tasks, list(filters), everything))
+                sys.stdout.write("\x1b[H\x1b[2J" + _screenful(text) if terminal else text)
+                sys.stdout.flush()
+                with contextlib.suppress(TimeoutError):
+                    # On a terminal, ages go on.
+                    await asyncio.wait_for(changed.wait(), AGE_SECONDS if terminal else None)
+                await asyncio.sleep(SETTLE_SECONDS)
+            watching.result()
         return 0
 
     return with_client(whole)
+
+
+def _screenful(text: str) -> str:
+    """The head and as many of the last lines as the terminal has room for."""
+    lines = text.splitlines()
+    room = max(os.get_terminal_size(1).lines - 2, 1)
+    return "\n".join([lines[0], *lines[1:][-room:]]) + "\n"
 
 
 def wait(names: Sequence[str], seconds: float) -> int:

@@ -20,6 +20,7 @@ class Printer:
     def __init__(self, *, thoughts: bool = False) -> None:
         self._thoughts = thoughts
         self._open = False
+        self._message: object = None
         self._asked = False
         self._titles: dict[str, str] = {}
         self._plan = ""
@@ -27,7 +28,9 @@ class Printer:
     def show(self, kind: str, payload: Payload) -> str:
         """What to print for an event; empty for those that are of no interest here."""
         if kind == "message.text":
-            return self._text(str(payload.get("text", "")))
+            return self._text(str(payload.get("text", "")), payload.get("message_id"))
+        if kind == "turn.ended":
+            return self.finish()
         how = _LINES.get(kind)
         if kind == "message.thought" and not self._thoughts:
             how = None
@@ -44,11 +47,13 @@ class Printer:
         ended, self._open = "\n" if self._open else "", False
         return ended
 
-    def _text(self, text: str) -> str:
+    def _text(self, text: str, message: object) -> str:
         shown = clean(text)
-        if shown:
-            self._open = not shown.endswith("\n")
-        return shown
+        if not shown:
+            return ""
+        before = self.finish() if message != self._message else ""
+        self._open, self._message = not shown.endswith("\n"), message
+        return before + shown
 
     def _prompt(self, payload: Payload) -> str:
         return paint(f"> {clean(str(payload.get('text', '')))}", "1")

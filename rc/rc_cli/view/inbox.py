@@ -38,6 +38,8 @@ def inbox(task: str = "", *, everything: bool = False, as_json: bool = False) ->
             )
             for each in found
         ]
-        sys.stdout.write(table(("REQUEST", "TASK", "KIND", "STATE", "AGE", "WHAT"), rows))
+        sys.stdout.write(
+            table(("REQUEST", "TASK", "KIND", "STATE", "AGE", "WHAT"), rows, drop=("KIND", "STATE", "AGE"))
+        )
         sys.stderr.write("answer with: rc approve REQUEST|TASK   ·   rc deny REQUEST|TASK [--because ...]\n")
     return 0

@@ -18,11 +18,10 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def logs(task: str, *, tail: str | int = "", since: str = "", as_json: bool = False) -> int:
-    """Print the conversation of a task so far; `tail` counts its last lines."""
-    found = fetch(task, since=since)
+    """Print the conversation of a task so far; `tail` counts its last lines, with JSON its last events."""
     if as_json:
-        sys.stdout.write("".join(dumped(each, 0) for each in found))
-        return 0
+        return events(task, tail=tail, since=since, as_json=True)
+    found = fetch(task, since=since)
     printer = Printer()
     lines = "".join(printer.show(each["kind"], decode(each.get("payload", "{}"))) for each in found)
     lines += printer.finish()
@@ -35,8 +34,8 @@ def logs(task: str, *, tail: str | int = "", since: str = "", as_json: bool = Fa
 
 def events(task: str = "", *, tail: str | int = "", since: str = "", as_json: bool = False) -> int:
     """Print the events of a task, or of all."""
-    found = fetch(task, since=since, tail=max(0, number(tail)))
-    for event in found:
+    wanted = number(tail)
+    for event in fetch(task, since=since, tail=max(0, wanted)) if wanted else ():
         sys.stdout.write(dumped(decoded(event), 0) if as_json else line(event) + "\n")
     return 0
 

@@ -55,7 +55,7 @@ def ls(
     elif template:
         sys.stdout.write("".join(_filled(template, task) + "\n" for task in found))
     elif not found:
-        sys.stderr.write('no tasks yet; start one with: rc run "..."\n')
+        sys.stderr.write("no task is such\n" if filters else 'no tasks; start one with: rc run "..."\n')
     else:
         sys.stdout.write(listing(found))
     return 0
@@ -70,15 +70,17 @@ def listing(found: list[dict[str, Any]]) -> str:
         rows.append(
             (
                 spec.get("name", ""),
-                _state_cell(task),
+                task["state"],
                 spec.get("codingAgent", ""),
                 _where(spec),
                 age(task.get("createdAt", ""), now),
                 age(task.get("savedAt", ""), now),
-                task.get("activity") or one_line(spec.get("prompt", ""))[:60],
+                _doing(task),
             )
         )
-    return table(("NAME", "STATE", "AGENT", "WHERE", "AGE", "SAVED", "DOING"), rows)
+    return table(
+        ("NAME", "STATE", "AGENT", "WHERE", "AGE", "SAVED", "DOING"), rows, drop=("SAVED", "AGENT", "WHERE", "AGE")
+    )
 
 
 def show(name: str, *, as_json: bool = False) -> int:
@@ -122,10 +124,10 @@ def described(task: dict[str, Any]) -> str:
     return text + f"{'next':>15}  {_next(task)}\n"
 
 
-def _state_cell(task: dict[str, Any]) -> str:
-    word = task["state"]
-    reason = task.get("reason", "")
-    return f"{word}: {reason}" if reason and word in ("waiting", "queued", "failed") else word
+def _doing(task: dict[str, Any]) -> str:
+    """What it does; for one that does nothing, why: what it waits for, why it failed."""
+    reason = task.get("reason", "") if task["state"] in ("waiting", "queued", "failed", "stopped") else ""
+    return reason or task.get("activity") or one_line(task["spec"].get("prompt", ""))[:60]
 
 
 def _why(task: dict[str, Any]) -> str:

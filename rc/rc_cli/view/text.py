@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# A cut cell with fewer columns says nothing.
+_LEGIBLE = 8
+
+
 def clean(text: str) -> str:
     """Text whose control characters cannot move the cursor or change the terminal; tabs and line ends stay."""
     if text.isprintable():
@@ -101,15 +105,13 @@ def columns() -> int:
         return 0
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, stretch: int = -1) -> str:
-    """Columns aligned, cut to the terminal's width; the column `stretch` gives way first."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, drop: Sequence[str] = ()) -> str:
+    """Columns aligned, cut to the terminal's width; in a narrow one, those of `drop` go first, then from the right."""
     found = [_column(cells) for cells in zip(heads, *rows, strict=True)]
     widths = [wide for _, wide in found]
     room = columns()
     if room:
-        _squeeze(widths, room - 2 * (len(heads) - 1), stretch % len(heads))
-        if not any(widths):
-            widths[0] = min(room, found[0][1])
+        _squeeze(widths, room, [heads.index(each) for each in drop])
     shown = [_fitted(cells, wide, least) for (cells, wide), least in zip(found, widths, strict=True) if least]
     # Cells of plain letters are padded by the format, which is faster than padding each.
     line = "  ".join("%s" if padded else f"%-{least}s" for _, padded, least in shown)
@@ -134,16 +136,17 @@ def _fitted(cells: Sequence[str], widest: int, least: int) -> tuple[Sequence[str
     return [cell + " " * (least - width(cell)) for cell in cells], True, least
 
 
-def _squeeze(widths: list[int], room: int, first: int) -> None:
-    """Make columns narrower until they fit: one first, then the widest, the leftmost last."""
-    while sum(widths) > room and sum(widths) > 0:
-        victim = first if widths[first] > 6 else max(range(len(widths)), key=lambda place: (widths[place], place))
-        if widths[victim] <= 3:
-            # Nothing is left to cut: whole columns go, from the right.
-            victim = max(place for place, each in enumerate(widths) if each)
-            widths[victim] = 0
-            continue
-        widths[victim] -= 1
+def _squeeze(widths: list[int], room: int, drop: Sequence[int]) -> None:
+    """Make columns fit: whole ones go where they could not be read; then the widest gives way, the first one last."""
+    least = [min(widths[0], 20, max(room // 2, 1)), *(min(each, _LEGIBLE) for each in widths[1:])]
+    for place in (*drop, *range(len(widths) - 1, 0, -1)):
+        if sum(least) + 2 * (len(least) - least.count(0) - 1) <= room:
+            break
+        least[place] = widths[place] = 0
+    room -= 2 * (len(widths) - widths.count(0) - 1)
+    while sum(widths) > room and widths[0] > 1:
+        wide = [place for place, each in enumerate(widths) if place and each > least[place]]
+        widths[max(wide, key=lambda place: (widths[place], place), default=0)] -= 1
 
 
 def coloured() -> bool:
