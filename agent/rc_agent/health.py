@@ -23,7 +23,7 @@ from rc_protos.version import VERSION
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
-FEATURES = ("sessions", "files")
+FEATURES = ("sessions", "files", "forwards")
 BEAT_DEADLINE = 10.0
 
 

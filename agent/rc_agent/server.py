@@ -18,6 +18,7 @@ from rc_agent import home
 from rc_agent.connect import ANOTHER_SERVES, SERVING
 from rc_agent.errors import Border
 from rc_agent.files.service import FileService
+from rc_agent.forwards.service import ForwardService
 from rc_agent.handover import HandOver
 from rc_agent.health import Fence, HealthService
 from rc_agent.sessions.service import SessionService
@@ -67,7 +68,8 @@ class Agent:
         fence = Fence(f"{directory}/{home.EPOCH_FILE}")
         service = SessionService(sessions, self._background)
         health = HealthService(fence, sessions, service, self.stopped.set)
-        services = [Border(one, fence.check) for one in (service, FileService(), health)]
+        forwards = ForwardService(self._background, directory)
+        services = [Border(one, fence.check) for one in (service, FileService(), forwards, health)]
         config = Configuration(http2_connection_window_size=_CONNECTION_WINDOW, http2_stream_window_size=_WINDOW)
         self._server = _Server(services, config=config)
         self._transports: set[asyncio.BaseTransport] = set()

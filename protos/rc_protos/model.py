@@ -330,3 +330,12 @@ class CodingAgent:
     credential_names: tuple[str, ...] = ()
     remedy: str = ""
     source: str = ""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port on which a program in a sandbox listens."""
+
+    port: int
+    address: str = ""
+    command: str = ""

@@ -302,6 +302,20 @@ def _exec(
     return execute(task, command)
 
 
+@app.command("forward")
+def _forward(
+    task: Task,
+    ports: Annotated[
+        list[str] | None, typer.Argument(metavar="PORT[:PORT]...", help="Here:there; 0 takes any free one here.")
+    ] = None,
+    automatic: Annotated[bool, typer.Option("--auto", help="Also whatever begins to listen in the sandbox.")] = False,
+) -> int:
+    """Bring ports of the sandbox to this machine, until Ctrl-C; heals after every cut."""
+    from rc_cli.commands.forward import forward
+
+    return forward(task, ports or (), automatic=automatic)
+
+
 @app.command("diff")
 def _diff(
     task: Task, stat: Annotated[bool, typer.Option("--stat", help="Only which files, and how much.")] = False

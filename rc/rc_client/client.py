@@ -22,6 +22,7 @@ from rc_protos.model import (
     ConfigValue,
     DaemonStatus,
     Event,
+    Port,
     Request,
     Sandbox,
     Session,
@@ -35,6 +36,7 @@ from rc_protos.v1 import (
     daemon_pb2,
     event_pb2,
     file_pb2,
+    forward_pb2,
     inbox_pb2,
     sandbox_pb2,
     session_pb2,
@@ -44,6 +46,7 @@ from rc_protos.v1.coding_agent_pb2_grpc import CodingAgentServiceStub
 from rc_protos.v1.daemon_pb2_grpc import DaemonServiceStub
 from rc_protos.v1.event_pb2_grpc import EventServiceStub
 from rc_protos.v1.file_pb2_grpc import FileServiceStub
+from rc_protos.v1.forward_pb2_grpc import ForwardServiceStub
 from rc_protos.v1.inbox_pb2_grpc import InboxServiceStub
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
 from rc_protos.v1.session_pb2_grpc import SessionServiceStub
@@ -73,6 +76,7 @@ class DaemonClient:
         self.sandboxes = SandboxServiceStub(channel)
         self.sessions = SessionServiceStub(channel)
         self.files = FileServiceStub(channel)
+        self.forwards = ForwardServiceStub(channel)
 
     @classmethod
     async def connect(cls, *, start: bool = True) -> Self:
@@ -345,6 +349,23 @@ class DaemonClient:
             async for part in answers:
                 parts.append(part.data)
         return b"".join(parts)
+
+    async def watch_ports(self, task: str) -> AsyncIterator[list[Port]]:
+        """What listens in a task's sandbox, told anew at each change, over cuts and moves."""
+        pause = PAUSE
+        while True:
+            metadata = (*PROTOCOL_METADATA, ("rc-sandbox", (await self.get_task(task)).sandbox_id))
+            try:
+                request = forward_pb2.WatchPortsRequest(follow=True)
+                with streaming(self.forwards.WatchPorts(request, metadata=metadata)) as answers:
+                    async for answer in answers:
+                        pause = PAUSE
+                        yield [from_message(each, Port) for each in answer.ports]
+            except RemoteClaudeError as error:
+                if error.code is not ErrorCode.UNAVAILABLE:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _task(self, method: Any, request: Any, timeout: float = CALL_SECONDS) -> Task:
         return from_message((await self._call(method, request, timeout)).task, Task)

@@ -43,6 +43,7 @@ class Composed:
 
 
 TASKS = "rc_daemon.tasks.service.TaskService"
+FORWARDS = "rc_agent.forwards.service.ForwardService"
 INBOX = "rc_daemon.tasks.inbox.InboxService"
 
 ROWS = [
@@ -75,6 +76,7 @@ ROWS = [
         "rc_daemon.sessions.attach.Attachments.attach",
         "rc attach",
     ),
+    Row("bring ports to this machine", "ForwardService.ConnectForward", f"{FORWARDS}.ConnectForward", "rc forward"),
     Row(
         "list coding agents",
         "CodingAgentService.ListCodingAgents",
@@ -112,9 +114,9 @@ PLUMBING = [
         "FileService.ArchiveFiles", "rc_agent.files.service.FileService.ArchiveFiles", "safe copies: the transcript"
     ),
     Plumbing("FileService.ExtractFiles", "rc_agent.files.service.FileService.ExtractFiles", "recovery: the transcript"),
-    Plumbing("ForwardService.ConnectForward", "", "on the wire already, built next"),
-    Plumbing("ForwardService.ListenForward", "", "on the wire already, built next"),
-    Plumbing("ForwardService.CarryForward", "", "on the wire already, built next"),
+    Plumbing("ForwardService.ListenForward", f"{FORWARDS}.ListenForward", "ssh -R"),
+    Plumbing("ForwardService.CarryForward", f"{FORWARDS}.CarryForward", "ssh -R"),
+    Plumbing("ForwardService.WatchPorts", f"{FORWARDS}.WatchPorts", "rc forward --auto"),
     Plumbing("HealthService.Hello", "rc_agent.health.HealthService.Hello", "every link"),
     Plumbing("HealthService.Beat", "rc_agent.health.HealthService.Beat", "every link"),
     Plumbing(

@@ -20,6 +20,7 @@ from grpclib.config import Configuration
 from rc_agent import tree
 from rc_protos.v1 import health_pb2, session_pb2
 from rc_protos.v1.file_grpc import FileServiceStub
+from rc_protos.v1.forward_grpc import ForwardServiceStub
 from rc_protos.v1.health_grpc import HealthServiceStub
 from rc_protos.v1.session_grpc import SessionServiceStub
 
@@ -133,12 +134,13 @@ def running_agent(prefix: tuple[str, ...] = ()) -> Iterator[AgentProcess]:
 
 
 class Client:
-    """The three services of an agent over one connection."""
+    """The services of an agent over one connection."""
 
     def __init__(self, channel: Channel) -> None:
         self.sessions = SessionServiceStub(channel)
         self.files = FileServiceStub(channel)
         self.health = HealthServiceStub(channel)
+        self.forwards = ForwardServiceStub(channel)
 
     async def hello(self, epoch: int = 1) -> health_pb2.HelloResponse:
         """The first call of a link."""

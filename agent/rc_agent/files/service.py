@@ -12,9 +12,9 @@ from typing import Any
 
 from grpclib.server import Stream
 
+from rc_agent.calls import received
 from rc_agent.files.atomic import AtomicFile
 from rc_agent.files.paths import absolute, file_info
-from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.v1 import file_pb2 as pb
 from rc_protos.v1.file_grpc import FileServiceBase
@@ -28,20 +28,20 @@ class FileService(FileServiceBase):
 
     async def StatFile(self, stream: Stream[pb.StatFileRequest, pb.StatFileResponse]) -> None:
         """One file."""
-        request = await _received(stream)
+        request = await received(stream)
         path = absolute(request.path)
         await stream.send_message(pb.StatFileResponse(file=file_info(path, os.lstat(path), request.path)))
 
     async def ListFiles(self, stream: Stream[pb.ListFilesRequest, pb.ListFilesResponse]) -> None:
         """A folder, or everything below it; paths are shown below the path asked for."""
-        request = await _received(stream)
+        request = await received(stream)
         batches = _batches(absolute(request.path), request.path, recursive=request.recursive)
         while (files := await asyncio.to_thread(next, batches, None)) is not None:
             await stream.send_message(pb.ListFilesResponse(files=files))
 
     async def ReadFile(self, stream: Stream[pb.ReadFileRequest, pb.ReadFileResponse]) -> None:
         """A file's bytes, the digest of what was sent in the last message."""
-        request = await _received(stream)
+        request = await received(stream)
         fd = os.open(absolute(request.path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             await self._read(stream, fd, request.offset, request.length)
@@ -50,7 +50,7 @@ class FileService(FileServiceBase):
 
     async def WriteFile(self, stream: Stream[pb.WriteFileRequest, pb.WriteFileResponse]) -> None:
         """A file in one step."""
-        first = await _received(stream)
+        first = await received(stream)
         file = await asyncio.to_thread(
             AtomicFile, absolute(first.path), first.mode & 0o7777, make_parents=first.make_parents
         )
@@ -68,7 +68,7 @@ class FileService(FileServiceBase):
 
     async def RemoveFile(self, stream: Stream[pb.RemoveFileRequest, pb.RemoveFileResponse]) -> None:
         """Remove a file, an empty folder, or with `recursive` a whole one."""
-        request = await _received(stream)
+        request = await received(stream)
         await asyncio.to_thread(_remove, absolute(request.path), recursive=request.recursive)
         await stream.send_message(pb.RemoveFileResponse())
 
@@ -76,7 +76,7 @@ class FileService(FileServiceBase):
         """A tar stream, its digest in the last message."""
         from rc_agent.files import archive
 
-        request = await _received(stream)
+        request = await received(stream)
         root = absolute(request.root)
         os.lstat(root)
         source, sink = os.pipe()
@@ -97,7 +97,7 @@ class FileService(FileServiceBase):
         """Unpack a tar stream below a folder."""
         from rc_agent.files import archive
 
-        first = await _received(stream)
+        first = await received(stream)
         source, sink = os.pipe()
         unpacking = asyncio.get_running_loop().run_in_executor(None, archive.unpack, absolute(first.root), source)
         try:
@@ -123,14 +123,6 @@ class FileService(FileServiceBase):
             offset += len(data)
             left -= len(data) if left > 0 else 0
         await stream.send_message(pb.ReadFileResponse(offset=offset, sha256=digest.digest()))
-
-
-async def _received(stream: Stream[Any, Any]) -> Any:
-    """The call's first message."""
-    request = await stream.recv_message()
-    if request is None:
-        raise errors.usage("the call carried no message")
-    return request
 
 
 async def _fill(

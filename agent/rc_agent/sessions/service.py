@@ -9,6 +9,7 @@ from typing import Any
 
 from grpclib.server import Stream
 
+from rc_agent.calls import received
 from rc_agent.sessions.describe import describe
 from rc_agent.sessions.input import WriterCall
 from rc_agent.sessions.link import HolderGone, HolderLink
@@ -38,7 +39,7 @@ class SessionService(SessionServiceBase):
 
     async def OpenSession(self, stream: Stream[pb.OpenSessionRequest, pb.OpenSessionResponse]) -> None:
         """Start a session, or show the one that has this id already."""
-        request = await _received(stream)
+        request = await received(stream)
         if not request.argv:
             raise errors.usage("a session needs a command")
         lock = self._opening.setdefault(request.session_id, asyncio.Lock())
@@ -53,18 +54,18 @@ class SessionService(SessionServiceBase):
 
     async def ListSessions(self, stream: Stream[pb.ListSessionsRequest, pb.ListSessionsResponse]) -> None:
         """All sessions, ended ones too."""
-        await _received(stream)
+        await received(stream)
         found = [await self.show(session_id) for session_id in self._sessions.ids()]
         await stream.send_message(pb.ListSessionsResponse(sessions=found))
 
     async def GetSession(self, stream: Stream[pb.GetSessionRequest, pb.GetSessionResponse]) -> None:
         """One session."""
-        request = await _received(stream)
+        request = await received(stream)
         await stream.send_message(pb.GetSessionResponse(session=await self.show(request.session_id)))
 
     async def AttachSession(self, stream: Stream[pb.AttachSessionRequest, pb.AttachSessionResponse]) -> None:
         """Output from an offset on."""
-        request = await _received(stream)
+        request = await received(stream)
         if request.screen:
             raise errors.unsupported("an agent does not draw screens", "attach through the daemon")
         attachment = Attachment(self._sessions, request)
@@ -76,7 +77,7 @@ class SessionService(SessionServiceBase):
 
     async def WriteSession(self, stream: Stream[pb.WriteSessionRequest, pb.WriteSessionResponse]) -> None:
         """Numbered input."""
-        first = await _received(stream)
+        first = await received(stream)
         if not first.writer_id:
             raise errors.usage("input needs a writer id")
         async with await self._link(first.session_id) as link:
@@ -84,7 +85,7 @@ class SessionService(SessionServiceBase):
 
     async def ResizeSession(self, stream: Stream[pb.ResizeSessionRequest, pb.ResizeSessionResponse]) -> None:
         """Change the terminal's size."""
-        request = await _received(stream)
+        request = await received(stream)
         size = request.size
         if not (0 < size.columns < 65536 and 0 < size.rows < 65536):
             raise errors.usage(f"{size.columns}x{size.rows} is not a terminal size")
@@ -93,7 +94,7 @@ class SessionService(SessionServiceBase):
 
     async def SignalSession(self, stream: Stream[pb.SignalSessionRequest, pb.SignalSessionResponse]) -> None:
         """Signal the foreground process group."""
-        request = await _received(stream)
+        request = await received(stream)
         if request.signal not in {int(known) for known in signal.valid_signals()}:
             raise errors.usage(f"{request.signal} is not a signal")
         await self._ask(request.session_id, {"t": "signal", "signal": request.signal})
@@ -101,14 +102,14 @@ class SessionService(SessionServiceBase):
 
     async def CloseSession(self, stream: Stream[pb.CloseSessionRequest, pb.CloseSessionResponse]) -> None:
         """End the whole process tree."""
-        request = await _received(stream)
+        request = await received(stream)
         self._sessions.existing(request.session_id)
         await self.close(request.session_id, request.grace_milliseconds)
         await stream.send_message(pb.CloseSessionResponse(session=await self.show(request.session_id)))
 
     async def AckMirror(self, stream: Stream[pb.AckMirrorRequest, pb.AckMirrorResponse]) -> None:
         """What is safe on the host may expire here."""
-        request = await _received(stream)
+        request = await received(stream)
         record = self._sessions.exit(request.session_id)
         if record is None:
             await self._ask(request.session_id, {"t": "ack", "out": request.out_offset, "err": request.err_offset})
@@ -177,11 +178,3 @@ class SessionService(SessionServiceBase):
                 await link.ask(message)
             except HolderGone:
                 raise errors.precondition(_ENDED) from None
-
-
-async def _received(stream: Stream[Any, Any]) -> Any:
-    """The call's first message."""
-    request = await stream.recv_message()
-    if request is None:
-        raise errors.usage("the call carried no message")
-    return request

@@ -27,6 +27,10 @@ class ForwardServiceBase(abc.ABC):
     async def CarryForward(self, stream: 'grpclib.server.Stream[rc_protos.v1.forward_pb2.CarryForwardRequest, rc_protos.v1.forward_pb2.CarryForwardResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def WatchPorts(self, stream: 'grpclib.server.Stream[rc_protos.v1.forward_pb2.WatchPortsRequest, rc_protos.v1.forward_pb2.WatchPortsResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/rc.v1.ForwardService/ConnectForward': grpclib.const.Handler(
@@ -46,6 +50,12 @@ class ForwardServiceBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_STREAM,
                 rc_protos.v1.forward_pb2.CarryForwardRequest,
                 rc_protos.v1.forward_pb2.CarryForwardResponse,
+            ),
+            '/rc.v1.ForwardService/WatchPorts': grpclib.const.Handler(
+                self.WatchPorts,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                rc_protos.v1.forward_pb2.WatchPortsRequest,
+                rc_protos.v1.forward_pb2.WatchPortsResponse,
             ),
         }
 
@@ -70,4 +80,10 @@ class ForwardServiceStub:
             '/rc.v1.ForwardService/CarryForward',
             rc_protos.v1.forward_pb2.CarryForwardRequest,
             rc_protos.v1.forward_pb2.CarryForwardResponse,
+        )
+        self.WatchPorts = grpclib.client.UnaryStreamMethod(
+            channel,
+            '/rc.v1.ForwardService/WatchPorts',
+            rc_protos.v1.forward_pb2.WatchPortsRequest,
+            rc_protos.v1.forward_pb2.WatchPortsResponse,
         )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/forward.proto\x12\x05rc.v1\x1a\x1arc_protos/v1/options.proto\"D\n\x15\x43onnectForwardRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\"3\n\x16\x43onnectForwardResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\"(\n\x14ListenForwardRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"N\n\x15ListenForwardResponse\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\"G\n\x13\x43\x61rryForwardRequest\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\"1\n\x14\x43\x61rryForwardResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\x32\xc4\x02\n\x0e\x46orwardService\x12g\n\x0e\x43onnectForward\x12\x1c.rc.v1.ConnectForwardRequest\x1a\x1d.rc.v1.ConnectForwardResponse\"\x14\x8a\xb2\x19\x0c\x66orward.open\x90\xb2\x19\x02(\x01\x30\x01\x12\x64\n\rListenForward\x12\x1b.rc.v1.ListenForwardRequest\x1a\x1c.rc.v1.ListenForwardResponse\"\x16\x8a\xb2\x19\x0e\x66orward.listen\x90\xb2\x19\x02\x30\x01\x12\x63\n\x0c\x43\x61rryForward\x12\x1a.rc.v1.CarryForwardRequest\x1a\x1b.rc.v1.CarryForwardResponse\"\x16\x8a\xb2\x19\x0e\x66orward.listen\x90\xb2\x19\x02(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/forward.proto\x12\x05rc.v1\x1a\x1arc_protos/v1/options.proto\"D\n\x15\x43onnectForwardRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\"3\n\x16\x43onnectForwardResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\"(\n\x14ListenForwardRequest\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\"N\n\x15ListenForwardResponse\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04peer\x18\x03 \x01(\t\"G\n\x13\x43\x61rryForwardRequest\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\"1\n\x14\x43\x61rryForwardResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\"6\n\x04Port\x12\x0c\n\x04port\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\"#\n\x11WatchPortsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\"0\n\x12WatchPortsResponse\x12\x1a\n\x05ports\x18\x01 \x03(\x0b\x32\x0b.rc.v1.Port2\x9f\x03\n\x0e\x46orwardService\x12g\n\x0e\x43onnectForward\x12\x1c.rc.v1.ConnectForwardRequest\x1a\x1d.rc.v1.ConnectForwardResponse\"\x14\x8a\xb2\x19\x0c\x66orward.open\x90\xb2\x19\x02(\x01\x30\x01\x12\x64\n\rListenForward\x12\x1b.rc.v1.ListenForwardRequest\x1a\x1c.rc.v1.ListenForwardResponse\"\x16\x8a\xb2\x19\x0e\x66orward.listen\x90\xb2\x19\x02\x30\x01\x12\x63\n\x0c\x43\x61rryForward\x12\x1a.rc.v1.CarryForwardRequest\x1a\x1b.rc.v1.CarryForwardResponse\"\x16\x8a\xb2\x19\x0e\x66orward.listen\x90\xb2\x19\x02(\x01\x30\x01\x12Y\n\nWatchPorts\x12\x18.rc.v1.WatchPortsRequest\x1a\x19.rc.v1.WatchPortsResponse\"\x14\x8a\xb2\x19\x0c\x66orward.read\x90\xb2\x19\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORWARDSERVICE'].methods_by_name['ListenForward']._serialized_options = b'\212\262\031\016forward.listen\220\262\031\002'
   _globals['_FORWARDSERVICE'].methods_by_name['CarryForward']._loaded_options = None
   _globals['_FORWARDSERVICE'].methods_by_name['CarryForward']._serialized_options = b'\212\262\031\016forward.listen\220\262\031\002'
+  _globals['_FORWARDSERVICE'].methods_by_name['WatchPorts']._loaded_options = None
+  _globals['_FORWARDSERVICE'].methods_by_name['WatchPorts']._serialized_options = b'\212\262\031\014forward.read\220\262\031\002'
   _globals['_CONNECTFORWARDREQUEST']._serialized_start=65
   _globals['_CONNECTFORWARDREQUEST']._serialized_end=133
   _globals['_CONNECTFORWARDRESPONSE']._serialized_start=135
@@ -50,6 +52,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARRYFORWARDREQUEST']._serialized_end=381
   _globals['_CARRYFORWARDRESPONSE']._serialized_start=383
   _globals['_CARRYFORWARDRESPONSE']._serialized_end=432
-  _globals['_FORWARDSERVICE']._serialized_start=435
-  _globals['_FORWARDSERVICE']._serialized_end=759
+  _globals['_PORT']._serialized_start=434
+  _globals['_PORT']._serialized_end=488
+  _globals['_WATCHPORTSREQUEST']._serialized_start=490
+  _globals['_WATCHPORTSREQUEST']._serialized_end=525
+  _globals['_WATCHPORTSRESPONSE']._serialized_start=527
+  _globals['_WATCHPORTSRESPONSE']._serialized_end=575
+  _globals['_FORWARDSERVICE']._serialized_start=578
+  _globals['_FORWARDSERVICE']._serialized_end=993
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,11 @@ class ForwardServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_forward__pb2.CarryForwardRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_forward__pb2.CarryForwardResponse.FromString,
                 _registered_method=True)
+        self.WatchPorts = channel.unary_stream(
+                '/rc.v1.ForwardService/WatchPorts',
+                request_serializer=rc__protos_dot_v1_dot_forward__pb2.WatchPortsRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_forward__pb2.WatchPortsResponse.FromString,
+                _registered_method=True)
 
 
 class ForwardServiceServicer:
@@ -76,6 +81,13 @@ class ForwardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchPorts(self, request, context):
+        """TCP ports on which processes of the sandbox listen: now, and with `follow` at each change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ForwardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +105,11 @@ def add_ForwardServiceServicer_to_server(servicer, server):
                     servicer.CarryForward,
                     request_deserializer=rc__protos_dot_v1_dot_forward__pb2.CarryForwardRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_forward__pb2.CarryForwardResponse.SerializeToString,
+            ),
+            'WatchPorts': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPorts,
+                    request_deserializer=rc__protos_dot_v1_dot_forward__pb2.WatchPortsRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_forward__pb2.WatchPortsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -177,6 +194,33 @@ class ForwardService:
             '/rc.v1.ForwardService/CarryForward',
             rc__protos_dot_v1_dot_forward__pb2.CarryForwardRequest.SerializeToString,
             rc__protos_dot_v1_dot_forward__pb2.CarryForwardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPorts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rc.v1.ForwardService/WatchPorts',
+            rc__protos_dot_v1_dot_forward__pb2.WatchPortsRequest.SerializeToString,
+            rc__protos_dot_v1_dot_forward__pb2.WatchPortsResponse.FromString,
             options,
             channel_credentials,
             insecure,

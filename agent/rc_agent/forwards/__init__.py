@@ -1,0 +1,1 @@
+"""Connections into and out of the sandbox, and what listens in it."""
