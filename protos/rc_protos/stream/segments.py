@@ -156,8 +156,6 @@ class SegmentReader:
         """Open the segment that holds `offset`; a segment that follows another is named by exactly that offset."""
         if self._open(offset):
             return True
-        if self._fd >= 0 and self._start + os.fstat(self._fd).st_size == offset:
-            return False
         segments = find_segments(self._directory, self._stream)
         if segments and offset < segments[0][0]:
             raise Expired(offset, segments[0][0])
