@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -69,24 +70,28 @@ class Forward:
 
     async def _connect(self) -> Any:
         """A call that carries one connection; waits for a link that is away."""
-        pause = PAUSE
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                task = await self._client.get_task(self._task)
-                call = self._client.forwards.ConnectForward(
-                    metadata=(*PROTOCOL_METADATA, ("rc-sandbox", task.sandbox_id))
-                )
-                try:
-                    with translated():
-                        await call.write(pb.ConnectForwardRequest(endpoint=self._endpoint))
-                        await call.read()
-                    return call
-                except RemoteClaudeError as error:
-                    call.cancel()
-                    if error.code is not ErrorCode.UNAVAILABLE or self._endpoint in error.message:
-                        raise
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                pause = min(pause * 2, LONGEST_PAUSE)
+        pause, deadline = PAUSE, time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._call()
+            except RemoteClaudeError as error:
+                refused = error.code is not ErrorCode.UNAVAILABLE or self._endpoint in error.message
+                if refused or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _call(self) -> Any:
+        task = await self._client.get_task(self._task)
+        call = self._client.forwards.ConnectForward(metadata=(*PROTOCOL_METADATA, ("rc-sandbox", task.sandbox_id)))
+        try:
+            with translated():
+                await call.write(pb.ConnectForwardRequest(endpoint=self._endpoint))
+                await call.read()
+        except BaseException:
+            call.cancel()
+            raise
+        return call
 
 
 async def _outward(reader: asyncio.StreamReader, call: Any) -> None:
