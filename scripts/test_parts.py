@@ -11,21 +11,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Command -> Debian package.
 DEBIAN = {"tmux": "tmux", "bwrap": "bubblewrap", "git": "git", "strace": "strace", "less": "less", "vim": "vim-tiny"}
+# For the tests' own Docker engine and its base image, where no engine answers.
+ENGINE = {"dockerd": "docker.io", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
 INSTALL_SECONDS = 900
 
 
 def main() -> int:
     """Never fails: a test that misses a part says so, and fails where CI=true."""
-    missing = sorted(package for command, package in DEBIAN.items() if not shutil.which(command))
+    sys.path[:0] = [str(ROOT / "tests")]
+    from support import claude, engine
+
+    wanted = DEBIAN if engine.answers() else {**DEBIAN, **ENGINE}
+    missing = sorted(package for command, package in wanted.items() if not shutil.which(command))
     if missing:
         debian(missing)
-    sys.path[:0] = [str(ROOT / "tests")]
-    from support import claude
-
-    if claude.installed():
-        return 0
-    print("== fetching Claude Code for the tests, once", flush=True)
-    subprocess.run([sys.executable, str(ROOT / "tests/support/claude.py")], check=False, env=with_tests_on_path())
+    if shutil.which("mmdebstrap"):
+        engine.main()
+    if not claude.installed():
+        print("== fetching Claude Code for the tests, once", flush=True)
+        subprocess.run([sys.executable, str(ROOT / "tests/support/claude.py")], check=False, env=with_tests_on_path())
     return 0
 
 

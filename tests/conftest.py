@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import hypothesis
 import pytest
+from support import engine
 from support.needs import pytest_runtest_setup
 
 __all__ = ["pytest_runtest_setup"]
@@ -27,3 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rounds(request: pytest.FixtureRequest) -> int:
     """How often to try."""
     return int(request.config.getoption("--rounds"))
+
+
+def pytest_sessionfinish() -> None:
+    """The engine that was started for the tests is stopped by its last user."""
+    engine.release()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import pytest
 
+from support import engine
+
 
 def is_ci() -> bool:
     """Whether a missing part is a failure."""
@@ -65,6 +67,7 @@ def bwrap() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "bwrap": bwrap,
+    "docker": engine.find,
     "git": command("git"),
     "tmux": command("tmux"),
     "strace": command("strace"),
