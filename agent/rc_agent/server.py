@@ -44,6 +44,8 @@ class _Protocol(H2Protocol):
             SettingCodes.MAX_FRAME_SIZE: _MAX_FRAME,
         }
         self.connection._connection.update_settings(settings)
+        # h2 would hold a caller to the old size who answers our settings and sends a long frame in one piece.
+        self.connection._connection.max_inbound_frame_size = _MAX_FRAME
         self.connection.flush()
 
 

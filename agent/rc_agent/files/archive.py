@@ -40,7 +40,7 @@ def _extract(root: str, file: BinaryIO) -> int:
         with tarfile.open(fileobj=file, mode="r|") as archive:
             archive.extraction_filter = _as_it_is
             for member in archive:
-                archive.extract(_inside(member), root)
+                archive.extract(_inside(root, member), root)
                 count += 1
     except tarfile.TarError as error:
         raise errors.usage(f"this is not a tar archive: {error}") from None
@@ -51,15 +51,26 @@ def _as_it_is(member: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
     return member
 
 
-def _inside(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    parts = member.name.split("/")
-    if member.name.startswith("/") or ".." in parts:
-        raise errors.usage(f"the archive's member {member.name!r} leads out of its folder")
+def _inside(root: str, member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The member, once its place is below the root: links may point anywhere, nothing is written through them."""
+    target = _place(root, member.name)
+    if member.islnk():
+        _place(root, member.linkname)
     if member.ischr() or member.isblk():
         raise errors.usage(f"the archive's member {member.name!r} is a device")
+    if os.path.islink(target):
+        os.unlink(target)
     member.uid, member.gid = os.getuid(), os.getgid()
     member.uname = member.gname = ""
     return member
+
+
+def _place(root: str, name: str) -> str:
+    target = os.path.join(root, name.rstrip("/"))
+    top, folder = os.path.realpath(root), os.path.realpath(os.path.dirname(target))
+    if name.startswith("/") or ".." in name.split("/") or os.path.commonpath([top, folder]) != top:
+        raise errors.usage(f"the archive's member {name!r} leads out of its folder")
+    return target
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
