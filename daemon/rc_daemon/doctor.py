@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from rc_daemon.tasks.parts import Parts
 from rc_protos import config
@@ -22,7 +22,7 @@ async def diagnose(parts: Parts, directory: str, credential_names: tuple[str, ..
     """Every check, in the order in which a new user needs them."""
     checks = [_python(), await asyncio.to_thread(_git), await asyncio.to_thread(_isolation)]
     checks += await asyncio.to_thread(lambda: list(_coding_agents(parts, credential_names)))
-    checks += [_disk(parts), _config(directory)]
+    checks += [_disk(parts), await asyncio.to_thread(_config, directory)]
     checks += list(_links(parts))
     return checks
 
@@ -35,7 +35,10 @@ def _git() -> Check:
     found = shutil.which("git")
     if found is None:
         return Check("git", ERROR, "git is not installed", "run: sudo apt-get install git")
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    try:
+        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("git", ERROR, f"{found} cannot be run ({type(error).__name__})", "install git anew")
     return Check("git", OK, said.stdout.strip())
 
 
@@ -46,20 +49,34 @@ def _isolation() -> Check:
 
 
 def _coding_agents(parts: Parts, credential_names: tuple[str, ...]) -> Iterator[Check]:
+    sources = _sources()
     for agent in parts.catalog.list():
         title = f"coding agent {agent.name}"
         if not agent.installed:
-            yield Check(title, WARNING, f"{agent.title} is not installed", f"run: {agent.remedy}")
+            broken = not agent.remedy.startswith("rc ")
+            yield (
+                Check(title, ERROR, agent.remedy, f"correct {agent.source}, or remove it")
+                if broken
+                else Check(title, WARNING, f"{agent.title} is not installed", f"run: {agent.remedy}")
+            )
             continue
         wanted = agent.credential_names
         here = [name for name in wanted if name in credential_names]
-        configured = [name for name in wanted if name in config.load().credentials]
+        configured = [name for name in wanted if name in sources]
         if wanted and not here and not configured:
             names = " or ".join(wanted)
             yield Check(title, WARNING, f"{agent.title} {agent.version}, no credential", f"set {names}")
         else:
             source = f", credential {(here or configured)[0]}" if wanted else ""
             yield Check(title, OK, f"{agent.title} {agent.version}".rstrip() + source)
+
+
+def _sources() -> Collection[str]:
+    """Names of the credentials that the configuration yields; a broken one has a check of its own."""
+    try:
+        return config.load().credentials
+    except RemoteClaudeError:
+        return ()
 
 
 def _disk(parts: Parts) -> Check:

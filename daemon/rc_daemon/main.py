@@ -13,7 +13,7 @@ from rc_daemon.api import coding_agents, daemon, events, inbox, sandboxes, sessi
 from rc_daemon.api.methods import table
 from rc_daemon.api.rows import TaskRows
 from rc_daemon.coding.catalog import Catalog
-from rc_daemon.coding.conversation import Conversations
+from rc_daemon.coding.conversations import Conversations
 from rc_daemon.fastjson import JsonServer
 from rc_daemon.links import Identity, Links, SandboxLink
 from rc_daemon.links.proxy import SandboxProxy

@@ -65,10 +65,12 @@ def _fetch(name: str, source: Mapping[str, Any]) -> str:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         # Never its output: that may be the credential.
         raise _refused(name, f"its command failed ({type(error).__name__})") from None
-    return done.stdout.strip()
+    if not (found := done.stdout.strip()):
+        raise _refused(name, "its command printed nothing")
+    return found
 
 
 def _from_keyring(name: str, entry: str) -> str:

@@ -1,111 +1,45 @@
 """A sans-I/O client of the Agent Client Protocol (version 1): bytes and commands in, events and bytes out.
 
 Its whole state is a JSON object, stored in the transaction that stores what it produced; a machine restored from it
-goes on from `state.offset` as if nothing had happened.
+goes on from `state.offset` as if nothing had happened. The other side is not trusted: whatever it sends, in whatever
+order, leads to events of bounded size and leaves a state in which the next message can be taken.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
-from rc_daemon.coding.clip import clip_text
+from rc_daemon.coding import messages
+from rc_daemon.coding.clip import clip_text, count, short
 from rc_daemon.coding.lines import LINE_LIMIT, LineCutter
-from rc_protos.model import RequestOption
-
-if TYPE_CHECKING:
-    from rc_daemon.coding.inbound import Happening
+from rc_daemon.coding.state import (
+    CLOSED,
+    FAILED,
+    HELLO,
+    LOADING,
+    MODE,
+    OPENING,
+    READY,
+    TURN,
+    Asked,
+    Pending,
+    State,
+    Step,
+    Withdrawn,
+)
 
 PROTOCOL = 1
-# JSON-RPC's own numbers, and ACP's for a missing login.
+# JSON-RPC's own numbers.
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
-AUTH_REQUIRED = -32000
-
-# Stages of a connection.
-CLOSED = "closed"
-HELLO = "hello"
-OPENING = "opening"
-LOADING = "loading"
-MODE = "mode"
-READY = "ready"
-TURN = "turn"
-FAILED = "failed"
-
-
-@dataclass
-class Pending:
-    """A permission request that waits for the human; `rpc` is the coding agent's own id of it."""
-
-    rpc: int | str
-    options: list[dict[str, str]]
-
-
-@dataclass
-class State:
-    """Everything the machine knows; plain JSON through `dump` and `load`."""
-
-    stage: str = CLOSED
-    # The first byte of the session's output that was not processed.
-    offset: int = 0
-    next_id: int = 1
-    # Our calls that were not answered yet: id -> method.
-    calls: dict[str, str] = field(default_factory=dict)
-    # The coding agent's own id of the conversation: names its transcript.
-    session: str = ""
-    # The transcript was loaded by this process, not begun by it.
-    loaded: bool = False
-    workspace: str = ""
-    wanted_mode: str = ""
-    mode: str = ""
-    turn: int = 0
-    cancelled: bool = False
-    stop_reason: str = ""
-    # The last turn was cut by the end of the process.
-    interrupted: bool = False
-    error: str = ""
-    error_code: int = 0
-    pending: dict[str, Pending] = field(default_factory=dict)
-    usage: dict[str, Any] = field(default_factory=dict)
-
-    def dump(self) -> dict[str, Any]:
-        """The state as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def load(cls, document: dict[str, Any]) -> State:
-        """The state from its JSON object; fields a newer rc added are left out."""
-        known = {key: value for key, value in document.items() if key in cls.__dataclass_fields__}
-        known["pending"] = {key: Pending(**value) for key, value in known.get("pending", {}).items()}
-        return cls(**known)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request to the human was opened."""
-
-    id: str
-    title: str
-    detail: dict[str, Any]
-    options: tuple[RequestOption, ...]
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """A request to the human needs no answer any more."""
-
-    id: str
-    reason: str
-
-
-@dataclass
-class Step:
-    """What one input led to, in order; `events` holds (kind, payload), `Asked` and `Withdrawn`."""
-
-    events: list[Happening | Asked | Withdrawn] = field(default_factory=list)
-    out: bytearray = field(default_factory=bytearray)
+INTERNAL_ERROR = -32603
+# Permission requests that may wait for the human at once, and characters of the coding agent's ids.
+PENDING_MOST = 32
+ID_MOST = 1024
+LOG_MOST = 4096
 
 
 class Machine:
@@ -176,6 +110,14 @@ class Machine:
             self._end_turn(step, stop_reason, explanation if stop_reason == "lost" else "")
         state.stage, state.calls, state.cancelled = CLOSED, {}, False
 
+    def fail(self, step: Step, text: str) -> None:
+        """It cannot be talked to any more: a running turn ends, and nothing that it still says counts."""
+        if self.state.stage == TURN:
+            self._withdraw(step, text)
+            self.state.interrupted = True
+            self._end_turn(step, "lost", text)
+        self._fail(step, text)
+
     def feed(self, data: bytes) -> Iterator[Step]:
         """Process output from `received` on: one step per finished line, with `state.offset` after it."""
         for line in self._cutter.feed(data):
@@ -195,31 +137,26 @@ class Machine:
         if line is None:
             step.events.append(("coding.log", {"text": "a line of more than 64 MiB was left out", "stream": "out"}))
             return
-        if not line.strip():
+        if not line.strip() or self.state.stage == FAILED:
             return
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
-            _log(step, line.decode("utf-8", "replace"))
-            return
-        if "method" in message and "id" in message:
-            self._request(step, message)
+        message = messages.parse(line)
+        if message is None:
+            _log(step, line[: 4 * LOG_MOST].decode("utf-8", "replace"))
+        elif "method" in message and "id" in message:
+            self._request(step, message["id"], str(message["method"]), message.get("params"))
         elif "method" in message:
-            self._notification(step, message)
+            self._notification(step, str(message["method"]), message.get("params"))
         else:
             self._response(step, message)
 
-    def _notification(self, step: Step, message: dict[str, Any]) -> None:
-        if message["method"] != "session/update":
-            _log(step, f"unknown notification {message['method']}")
+    def _notification(self, step: Step, method: str, params: Any) -> None:
+        if method != "session/update":
+            _log(step, f"unknown notification {short(method)}")
             return
         if self.state.stage == LOADING:
             return  # the history, replayed: it was stored when it happened
         from rc_daemon.coding import inbound
 
-        params = message.get("params")
         try:
             kind, payload = inbound.update(params)
         except inbound.Invalid:
@@ -230,19 +167,25 @@ class Machine:
             payload = self._add_usage(payload)
         step.events.append((kind, payload))
 
-    def _request(self, step: Step, message: dict[str, Any]) -> None:
-        rpc = message["id"]
-        if message["method"] != "session/request_permission":
-            self._refuse(step, rpc, METHOD_NOT_FOUND, f"this client has no method {message['method']}")
-            _log(step, f"the coding agent called {message['method']}, which rc does not offer")
-            return
-        if self.state.cancelled:
+    def _request(self, step: Step, rpc: Any, method: str, params: Any) -> None:
+        if not isinstance(rpc, int | str) or len(str(rpc)) > ID_MOST:
+            _log(step, f"a call of {short(method)} whose id cannot be answered")
+        elif method != "session/request_permission":
+            self._refuse(step, rpc, METHOD_NOT_FOUND, f"this client has no method {short(method)}")
+            _log(step, f"the coding agent called {short(method)}, which rc does not offer")
+        elif self.state.cancelled:
             self._reply(step, rpc, {"outcome": {"outcome": "cancelled"}})
-            return
+        elif len(self.state.pending) >= PENDING_MOST:
+            self._refuse(step, rpc, INTERNAL_ERROR, f"{PENDING_MOST} permission requests wait for the human already")
+            _log(step, f"more than {PENDING_MOST} permission requests at once: one was refused")
+        else:
+            self._ask(step, rpc, params)
+
+    def _ask(self, step: Step, rpc: int | str, params: Any) -> None:
         from rc_daemon.coding import inbound
 
         try:
-            asked = inbound.permission(message.get("params"))
+            asked = inbound.permission(params)
         except inbound.Invalid as error:
             self._refuse(step, rpc, INVALID_PARAMS, "the permission request does not fit the protocol")
             _log(step, f"a permission request that does not fit the protocol: {error.errors()[0]['msg']}")
@@ -252,7 +195,8 @@ class Machine:
         step.events.append(Asked(request_id, asked.title, asked.detail, asked.options))
 
     def _response(self, step: Step, message: dict[str, Any]) -> None:
-        method = self.state.calls.pop(str(message.get("id")), "")
+        rpc = message.get("id")
+        method = self.state.calls.pop(str(rpc), "") if isinstance(rpc, int | str) else ""
         failure = message.get("error")
         if not method:
             _log(step, f"an answer to no question: {json.dumps(message)}")
@@ -303,6 +247,10 @@ class Machine:
         state = self.state
         state.loaded = not opened.session_id
         state.session = opened.session_id or state.session
+        if not 0 < len(state.session) <= ID_MOST:
+            state.session = ""
+            self._fail(step, f"the id of its session has {len(opened.session_id)} characters")
+            return
         state.mode = opened.mode
         if state.wanted_mode:
             # Said even if it is the current one: a default may hide behind the name.
@@ -323,7 +271,7 @@ class Machine:
     def _turn_ended(self, step: Step, end: Any) -> None:
         usage = self.state.usage
         for key in ("input_tokens", "output_tokens", "cached_tokens"):
-            usage[key] = usage.get(key, 0) + getattr(end, key)
+            usage[key] = count(usage.get(key, 0) + getattr(end, key))
         step.events.append(("usage", dict(usage)))
         self._withdraw(step, "the turn ended")
         self._end_turn(step, end.stop_reason, "")
@@ -344,7 +292,7 @@ class Machine:
             self._fail(step, f"{method} failed: {text}")
 
     def _fail(self, step: Step, text: str) -> None:
-        self.state.stage, self.state.error = FAILED, text
+        self.state.stage, self.state.error, self.state.calls = FAILED, text, {}
         step.events.append(("coding.failed", {"message": text, "code": self.state.error_code}))
 
     # --- helpers ---
@@ -369,24 +317,20 @@ class Machine:
         number = self.state.next_id
         self.state.next_id += 1
         self.state.calls[str(number)] = method
-        _send(step, {"id": number, "method": method, "params": params})
+        step.out += messages.write({"id": number, "method": method, "params": params})
 
     def _notify(self, step: Step, method: str, params: dict[str, Any]) -> None:
-        _send(step, {"method": method, "params": params})
+        step.out += messages.write({"method": method, "params": params})
 
     def _reply(self, step: Step, rpc: int | str, result: dict[str, Any]) -> None:
-        _send(step, {"id": rpc, "result": result})
+        step.out += messages.write({"id": rpc, "result": result})
 
     def _refuse(self, step: Step, rpc: int | str, code: int, message: str) -> None:
-        _send(step, {"id": rpc, "error": {"code": code, "message": message}})
-
-
-def _send(step: Step, message: dict[str, Any]) -> None:
-    step.out += json.dumps({"jsonrpc": "2.0", **message}, separators=(",", ":")).encode() + b"\n"
+        step.out += messages.write({"id": rpc, "error": {"code": code, "message": message}})
 
 
 def _log(step: Step, text: str) -> None:
-    step.events.append(("coding.log", {"text": clip_text(text, 4096), "stream": "out"}))
+    step.events.append(("coding.log", {"text": clip_text(text, LOG_MOST), "stream": "out"}))
 
 
 def _explain(failure: dict[str, Any]) -> str:

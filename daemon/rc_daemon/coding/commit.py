@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rc_daemon.coding.acp import Asked, Step, Withdrawn
+from rc_daemon.coding.acp import LOG_MOST
+from rc_daemon.coding.clip import clip_text
+from rc_daemon.coding.inputs import ANSWERS
 from rc_daemon.coding.record import COLLECTION, Record
+from rc_daemon.coding.state import Asked, Step, Withdrawn
 from rc_daemon.store.tx import Tx
 from rc_protos.model import Request, RequestState, Task, Usage
+
+if TYPE_CHECKING:
+    from rc_daemon.coding.inbound import Happening
 
 _USAGE = tuple(Usage.__dataclass_fields__)
 
@@ -20,16 +26,15 @@ def store(tx: Tx, task_id: str, writer_id: str, record: Record, steps: Sequence[
     """Everything of these steps, or, with the transaction, nothing."""
     task = tx.get_task(task_id)
     changed = task
-    for step in steps:
-        for happening in step.events:
-            if isinstance(happening, Asked):
-                _open(tx, task_id, task, happening)
-            elif isinstance(happening, Withdrawn):
-                _withdraw(tx, task_id, happening)
-            else:
-                kind, payload = happening
-                tx.append(kind, task_id, payload, actor="coding-agent")
-                changed = _show(changed, kind, payload) if changed is not None else None
+    for happening in _told(steps):
+        if isinstance(happening, Asked):
+            _open(tx, task_id, task, happening)
+        elif isinstance(happening, Withdrawn):
+            _withdraw(tx, task_id, happening)
+        else:
+            kind, payload = happening
+            tx.append(kind, task_id, payload, actor="coding-agent")
+            changed = _show(changed, kind, payload) if changed is not None else None
     out = b"".join(bytes(step.out) for step in steps)
     if out:
         tx.outbox_add(record.session_id, writer_id, out)
@@ -39,6 +44,25 @@ def store(tx: Tx, task_id: str, writer_id: str, record: Record, steps: Sequence[
         changed = replace(changed, session_id=record.session_id, pending_requests=pending)
         if changed != task:
             tx.put_task(replace(changed, updated_at=datetime.now(UTC)))
+
+
+def _told(steps: Sequence[Step]) -> Iterator[Happening | Asked | Withdrawn]:
+    """What happened, in order; lines that are no messages come in thousands, and are one event where they follow."""
+    lines: list[str] = []
+    for happening in (each for step in steps for each in step.events):
+        if isinstance(happening, tuple) and happening[0] == "coding.log":
+            lines.append(happening[1]["text"])
+            continue
+        if lines:
+            yield _log(lines)
+            lines = []
+        yield happening
+    if lines:
+        yield _log(lines)
+
+
+def _log(lines: Sequence[str]) -> Happening:
+    return "coding.log", {"text": clip_text("\n".join(lines), LOG_MOST), "stream": "out"}
 
 
 def _open(tx: Tx, task_id: str, task: Task | None, asked: Asked) -> None:
@@ -60,6 +84,8 @@ def _open(tx: Tx, task_id: str, task: Task | None, asked: Asked) -> None:
 
 
 def _withdraw(tx: Tx, task_id: str, withdrawn: Withdrawn) -> None:
+    # An answer that was recorded too late for its turn reaches nobody.
+    tx.delete_doc(ANSWERS, withdrawn.id)
     request = tx.get_request(withdrawn.id)
     if request is None or request.state is not RequestState.PENDING:
         return

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rc_daemon.coding import acp, inputs
-from rc_daemon.coding.commit import store
-from rc_daemon.coding.process import CODING_AGENT, NATIVE, Process, close_session, open_session
-from rc_daemon.coding.record import COLLECTION, Record
+from rc_daemon.coding import inputs, state
+from rc_daemon.coding.memory import Memory
+from rc_daemon.coding.process import CODING_AGENT, NATIVE, Process, Reader, close_session, open_session
+from rc_daemon.coding.record import Record
 from rc_daemon.coding.view import ConversationView
 from rc_daemon.links import Links
 from rc_daemon.sessions.mirror import Mirrors
@@ -22,12 +22,13 @@ from rc_protos import errors, ids
 from rc_protos.background import Background
 from rc_protos.errors import RemoteClaudeError
 from rc_protos.failpoints import failpoint
-from rc_protos.model import ExitStatus, TerminalSize
+from rc_protos.model import ExitStatus, LinkState, TerminalSize
 
-# The daemon's own numbering of a session's input survives its restarts under this name.
-WRITER = "daemon"
 # A turn may take long; whoever asks for the native TUI waits for its end.
 TURN_SECONDS = 3600.0
+# A coding agent that has not answered by then, its link being up, will not; loading a long transcript takes a minute.
+START_SECONDS, START_TICK = 300.0, 5.0
+_STARTING = (state.HELLO, state.OPENING, state.LOADING, state.MODE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Start:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
+    """What conversations work with."""
+
     store: Store
     links: Links
     mirrors: Mirrors
@@ -57,23 +60,22 @@ class _Parts:
 
 
 class Conversation:
-    """One task's coding agent. All methods may be called at any time; each is durable when it returns."""
+    """One task's coding agent. All methods may be called at any time; each is durable when it returns.
 
-    def __init__(self, task_id: str, parts: _Parts, record: Record, queued: int) -> None:
+    A caller that is cancelled leaves it as if the call had been made, or not been made.
+    """
+
+    def __init__(self, task_id: str, parts: Parts, record: Record, queued: int) -> None:
         self.task_id = task_id
         self._parts = parts
-        self._record = record
-        self._queued = queued
+        self._memory = Memory(task_id, parts.store, record, queued, on_change=lambda: parts.on_change(task_id))
         self._lock = asyncio.Lock()
-        self._machine = _machine(record)
         self._process: Process | None = None
         self._native: Process | None = None
-        self._view = record.view(task_id, queued)
-        self._changed = asyncio.Event()
 
     def view(self) -> ConversationView:
         """What is known now; never waits."""
-        return self._view
+        return self._memory.view
 
     async def start(self, start: Start, *, continue_turn: bool = False) -> None:
         """Make the coding agent run: open its session, or take up the one that runs; on its transcript, if any.
@@ -83,14 +85,14 @@ class Conversation:
         Raises unavailable (no link), not_found (unknown coding agent), precondition (its native TUI is open).
         """
         async with self._lock:
-            if self._record.native_session_id:
+            if self._memory.record.native_session_id:
                 raise errors.precondition("its own TUI is open", "detach from it first")
             if self._running():
                 return
-            if self._machine.state.stage == acp.FAILED:
+            if self._memory.machine.state.stage == state.FAILED:
                 await self._end_process("restarted")
             launch = await asyncio.to_thread(self._parts.catalog.launch, start.coding_agent, start.mode, start.model)
-            if not self._record.session_id:
+            if not self._memory.record.session_id:
                 await self._intend(start, launch, continue_turn)
             await self._open(start, launch)
         await self.wake()
@@ -100,26 +102,13 @@ class Conversation:
         async with self._lock:
             await self._act()
 
-    async def prompt(self, text: str, *, actor: str = "local") -> int:
-        """Accept a prompt, in a transaction of its own; sent now, or after the running turn."""
-        number = await self._parts.store.transact(lambda tx: inputs.queue_prompt(tx, self.task_id, text, actor=actor))
-        await self.wake()
-        return number
-
-    async def answer(self, request_id: str, *, approve: bool, option_id: str = "", because: str = "") -> None:
-        """Answer a request, in a transaction of its own."""
-        await self._parts.store.transact(
-            lambda tx: inputs.record_answer(tx, request_id, approve=approve, option_id=option_id, because=because)
-        )
-        await self.wake()
-
     async def cancel(self) -> bool:
         """End the running turn (its requests are withdrawn); False when none runs. Queued prompts follow."""
         async with self._lock:
-            step = acp.Step()
-            if not self._machine.cancel(step):
+            step = state.Step()
+            if not self._memory.machine.cancel(step):
                 return False
-            await self._commit([step])
+            await self._memory.commit([step])
             return True
 
     async def close(self, reason: str = "stopped") -> None:
@@ -132,31 +121,31 @@ class Conversation:
         """The sandbox is gone: the process is known to be dead; phase becomes ENDED."""
         async with self._lock:
             self._detach()
-            if not self._record.session_id and not self._record.native_session_id:
+            if not self._memory.record.session_id and not self._memory.record.native_session_id:
                 return
             await self._over("lost", ExitStatus(lost=reason), (), reason)
 
     async def open_native(self, start: Start, size: TerminalSize, term: str) -> str:
         """After the running turn, close the ACP process and open the coding agent's own TUI on the same transcript.
 
-        Returns the PTY session's id; the open one's, if there is one. When that session ends, or `close_native` is
-        called, the next prompt (through `start`) resumes over ACP.
+        Returns the PTY session's id; the open one's, if there is one. When that session ends, the next
+        prompt (through `start`) resumes over ACP.
+        Raises timeout when the turn does not end.
         """
-        await self._settled()
-        async with self._lock:
-            if self._record.native_session_id:
-                return self._record.native_session_id
+        async with self._between_turns():
+            if self._memory.record.native_session_id:
+                return self._memory.record.native_session_id
             launch = await asyncio.to_thread(
                 self._parts.catalog.launch_native,
                 start.coding_agent,
-                self._machine.state.session,
+                self._memory.machine.state.session,
                 start.mode,
                 start.model,
             )
             await self._end_process("native")
             session_id = ids.new_id()
-            record = replace(self._record, sandbox_id=start.sandbox_id, native_session_id=session_id)
-            await self._commit([acp.Step()], record)
+            record = replace(self._memory.record, sandbox_id=start.sandbox_id, native_session_id=session_id)
+            await self._memory.commit([state.Step()], record)
             environment = {**launch.environment, **start.environment, "TERM": term or "xterm-256color"}
             try:
                 await open_session(
@@ -168,25 +157,22 @@ class Conversation:
                     directory=start.workspace,
                     size=size,
                 )
+                await self._memory.commit([state.Step()], more=self._tells(session_id, NATIVE))
             except RemoteClaudeError:
-                await self._commit([acp.Step()], replace(self._record, native_session_id=""))
+                await self._memory.commit([state.Step()], replace(self._memory.record, native_session_id=""))
                 raise
-            await self._commit([acp.Step()], more=self._tells(session_id, NATIVE))
-            self._attach_native()
+            finally:
+                if self._memory.record.native_session_id:
+                    self._attach_native()
             return session_id
-
-    async def close_native(self) -> None:
-        """End the native TUI, when its client detaches."""
-        async with self._lock:
-            await self._end_native()
 
     # for Conversations
 
     def attach(self) -> None:
         """Read on after the daemon was restarted."""
-        if self._record.session_id and self._record.opened:
+        if self._memory.record.session_id and self._memory.record.opened:
             self._attach()
-        if self._record.native_session_id:
+        if self._memory.record.native_session_id:
             self._attach_native()
 
     def detach(self) -> None:
@@ -196,13 +182,17 @@ class Conversation:
     # inside the lock
 
     def _running(self) -> bool:
-        return bool(self._record.session_id and self._record.opened and self._machine.state.stage != acp.FAILED)
+        return bool(
+            self._memory.record.session_id
+            and self._memory.record.opened
+            and self._memory.machine.state.stage != state.FAILED
+        )
 
     async def _intend(self, start: Start, launch: Any, continue_turn: bool) -> None:
         """Record which session will be opened, and what it is owed, before it is."""
         session_id = ids.new_id()
         record = replace(
-            self._record,
+            self._memory.record,
             sandbox_id=start.sandbox_id,
             session_id=session_id,
             opened=False,
@@ -210,12 +200,12 @@ class Conversation:
             exit=None,
             evidence=(),
         )
-        step = acp.Step()
-        interrupted = self._machine.state.interrupted
-        self._machine.begin(step, start.workspace, launch.mode)
+        step = state.Step()
+        interrupted = self._memory.machine.state.interrupted
+        self._memory.machine.begin(step, start.workspace, launch.mode)
         row = SessionRow(session_id, self.task_id, start.sandbox_id, CODING_AGENT, "coding-agent")
         # Somebody who has said something else by now wants that.
-        again = continue_turn and interrupted and not self._queued
+        again = continue_turn and interrupted and not self._memory.queued
         text = self._parts.catalog.get(start.coding_agent).continue_prompt if again else ""
 
         def more(tx: Tx) -> None:
@@ -224,22 +214,22 @@ class Conversation:
                 inputs.queue_prompt(tx, self.task_id, text, actor="rc", automatic=True)
 
         failpoint("conversation.intend.before_commit")
-        await self._commit([step], record, more)
+        await self._memory.commit([step], record, more)
         failpoint("conversation.intend.after_commit")
 
     async def _open(self, start: Start, launch: Any) -> None:
         environment = {**launch.environment, **start.environment}
         await open_session(
             self._parts.links,
-            self._record.sandbox_id,
-            self._record.session_id,
+            self._memory.record.sandbox_id,
+            self._memory.record.session_id,
             launch.argv,
             environment=environment,
             directory=start.workspace,
         )
         failpoint("conversation.open.after_call")
-        record = replace(self._record, opened=True, starts=self._record.starts + 1)
-        await self._commit([acp.Step()], record, self._tells(record.session_id, CODING_AGENT))
+        record = replace(self._memory.record, opened=True, starts=self._memory.record.starts + 1)
+        await self._memory.commit([state.Step()], record, self._tells(record.session_id, CODING_AGENT))
         failpoint("conversation.open.after_commit")
         self._attach()
 
@@ -249,76 +239,42 @@ class Conversation:
 
     async def _act(self) -> None:
         """Answers to what is pending, then the next prompt if it is ready for one."""
-        pending = tuple(self._machine.state.pending)
+        pending = tuple(self._memory.machine.state.pending)
         answers, waiting = await self._parts.store.read(lambda tx: _inputs(tx, self.task_id, pending))
-        step, taken = acp.Step(), 0
+        step, taken = state.Step(), 0
         for request_id, answer in answers.items():
-            self._machine.answer(step, request_id, approve=answer["approve"], option_id=answer["option_id"])
-        if waiting and self._running() and self._machine.state.stage == acp.READY:
+            self._memory.machine.answer(step, request_id, approve=answer["approve"], option_id=answer["option_id"])
+        if waiting and self._running() and self._memory.machine.state.stage == state.READY:
             taken, text = waiting[0]
-            self._machine.prompt(step, text, taken)
+            self._memory.machine.prompt(step, text, taken)
         if not answers and not taken:
-            self._look(len(waiting))
+            self._memory.look(len(waiting))
             return
 
         def more(tx: Tx) -> None:
             for request_id in answers:
-                tx.delete_doc("answers", request_id)
+                tx.delete_doc(inputs.ANSWERS, request_id)
             if taken:
                 inputs.take_prompt(tx, self.task_id, taken)
 
-        await self._commit([step], more=more, queued=len(waiting) - bool(taken))
-
-    async def _commit(
-        self,
-        steps: list[acp.Step],
-        record: Record | None = None,
-        more: Callable[[Tx], None] = lambda tx: None,
-        queued: int | None = None,
-    ) -> None:
-        """Make it durable, or go back to what is."""
-        new = (record or self._record).with_state(self._machine.state)
-
-        def work(tx: Tx) -> int:
-            store(tx, self.task_id, WRITER, new, steps)
-            more(tx)
-            return len(inputs.waiting_prompts(tx, self.task_id)) if queued is None else queued
-
-        failpoint("conversation.commit.before")
-        try:
-            waiting = await self._parts.store.transact(work)
-        except BaseException:
-            self._machine = _machine(self._record)
-            raise
-        failpoint("conversation.commit.after")
-        self._record = new
-        self._look(waiting)
-        if self._process is not None:
-            self._process.delivery.wake()
-
-    def _look(self, queued: int) -> None:
-        self._queued = queued
-        view = self._record.view(self.task_id, queued)
-        if view != self._view:
-            self._view = view
-            self._changed.set()
-            self._changed = asyncio.Event()
-            self._parts.on_change(self.task_id)
+        await self._memory.commit([step], more=more, queued=len(waiting) - bool(taken))
 
     # the process
 
     def _attach(self) -> None:
-        record = self._record
+        record = self._memory.record
         parts = self._parts
         self._process = Process(parts.store, parts.links, parts.mirrors, record.sandbox_id, record.session_id)
-        self._process.attach(
-            parts.background, self.task_id, lambda: self._machine.received, self._output, self._process_ended
-        )
+        reader = Reader(lambda: self._memory.machine.received, self._output, self._process_ended, self._broken)
+        self._process.attach(parts.background, self.task_id, reader)
+        self._memory.on_owed = self._process.delivery.wake
+        if self._memory.machine.state.stage in _STARTING:
+            parts.background.spawn(self._await_ready(self._process), f"start of {record.session_id}")
 
     def _attach_native(self) -> None:
-        record, parts = self._record, self._parts
+        record, parts = self._memory.record, self._parts
         native = Process(parts.store, parts.links, parts.mirrors, record.sandbox_id, record.native_session_id)
-        native.attach(parts.background, self.task_id, lambda: 0, _ignore, self._native_ended)
+        native.await_end(parts.background, self.task_id, self._native_ended)
         self._native = native
 
     def _detach(self) -> None:
@@ -327,127 +283,113 @@ class Conversation:
                 process.detach()
         self._process = self._native = None
 
-    async def _output(self, offset: int, data: bytes) -> None:
-        """Bytes of its stdout: everything they lead to is one transaction."""
+    async def _output(self, offset: int, data: bytes) -> bool:
+        """Bytes of its stdout: everything they lead to is one transaction. False: others are wanted."""
         async with self._lock:
-            # After a commit that failed, or a start that came between, the machine may want other bytes than these.
-            data = data[max(0, self._machine.received - offset) :]
-            steps = list(self._machine.feed(data))
-            if not steps:
+            # A commit that failed, whoever's it was, takes the machine back to what is durable.
+            if offset > self._memory.machine.received:
+                return False
+            steps = self._memory.feed(data[self._memory.machine.received - offset :])
+            if steps:
+                await self._memory.commit(steps)
+                if self._memory.machine.state.stage == state.READY or self._memory.machine.state.pending:
+                    await self._act()
+            return True
+
+    async def _broken(self, why: str) -> None:
+        """Its output cannot be read on."""
+        await self._give_up(f"its output cannot be read: {why}", lambda: True)
+
+    async def _await_ready(self, process: Process) -> None:
+        """A coding agent that never answers must not look as if it worked; time without a link does not count."""
+        waited = 0.0
+        while waited < START_SECONDS:
+            await asyncio.sleep(START_TICK)
+            if self._process is not process or self._memory.machine.state.stage not in _STARTING:
                 return
-            await self._commit(steps)
-            if self._machine.state.stage == acp.READY or self._machine.state.pending:
-                await self._act()
+            link = self._parts.links.get(process.sandbox_id)
+            if link is not None and link.state is LinkState.UP:
+                waited += START_TICK
+        calls = ", ".join(self._memory.machine.state.calls.values())
+        await self._give_up(
+            f"it did not answer {calls} within {START_SECONDS:.0f} s",
+            lambda: self._process is process and self._memory.machine.state.stage in _STARTING,
+        )
+
+    async def _give_up(self, why: str, still: Callable[[], bool]) -> None:
+        async with self._lock:
+            if still():
+                step = state.Step()
+                self._memory.machine.fail(step, why)
+                await self._memory.commit([step])
 
     async def _process_ended(self, status: ExitStatus, evidence: tuple[str, ...]) -> None:
         async with self._lock:
             if self._process is None:
                 return
-            self._detach()
             how = status.lost or (f"signal {status.signal}" if status.signal else f"exit code {status.code}")
             await self._over("lost", status, evidence, f"the coding agent's process ended ({how})")
+            self._detach()
 
     async def _native_ended(self, _status: ExitStatus, _evidence: tuple[str, ...]) -> None:
         async with self._lock:
+            await self._memory.commit([state.Step()], replace(self._memory.record, native_session_id=""))
             self._native = None
-            await self._commit([acp.Step()], replace(self._record, native_session_id=""))
 
     async def _end_process(self, reason: str) -> None:
-        if not self._record.session_id:
+        if not self._memory.record.session_id:
             return
         process, self._process = self._process, None
         if process is not None:
             process.detach()
         try:
-            await close_session(self._parts.links, self._record.sandbox_id, self._record.session_id)
-        except RemoteClaudeError:
+            await close_session(self._parts.links, self._memory.record.sandbox_id, self._memory.record.session_id)
+        except BaseException:
             if process is not None:
                 self._attach()
             raise
         await self._over(reason, None, (), reason)
 
     async def _end_native(self) -> None:
-        if self._record.native_session_id:
-            await close_session(self._parts.links, self._record.sandbox_id, self._record.native_session_id)
+        if self._memory.record.native_session_id:
+            await close_session(
+                self._parts.links, self._memory.record.sandbox_id, self._memory.record.native_session_id
+            )
             if self._native is not None:
                 self._native.detach()
                 self._native = None
-            await self._commit([acp.Step()], replace(self._record, native_session_id=""))
+            await self._memory.commit([state.Step()], replace(self._memory.record, native_session_id=""))
 
     async def _over(self, stop_reason: str, status: ExitStatus | None, evidence: tuple[str, ...], why: str) -> None:
-        step = acp.Step()
-        self._machine.ended(step, stop_reason, why)
+        step = state.Step()
+        self._memory.machine.ended(step, stop_reason, why)
         record = replace(
-            self._record, session_id="", opened=False, native_session_id="", exit=status, evidence=evidence
+            self._memory.record, session_id="", opened=False, native_session_id="", exit=status, evidence=evidence
         )
-        await self._commit([step], record)
+        await self._memory.commit([step], record)
 
-    async def _settled(self) -> None:
-        """Wait for the end of a running turn."""
-        async with asyncio.timeout(TURN_SECONDS):
-            while self._view.busy:
-                await self._changed.wait()
-
-
-class Conversations:
-    """Every conversation of this daemon, by task id.
-
-    `on_change(task_id)` is called (in the loop) after each commit that changed a view.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        links: Links,
-        mirrors: Mirrors,
-        background: Background,
-        *,
-        catalog: Any,
-        on_change: Callable[[str], None],
-    ) -> None:
-        self._parts = _Parts(store, links, mirrors, background, catalog, on_change)
-        self._known: dict[str, Conversation] = {}
-        self._loading: dict[str, asyncio.Lock] = {}
-
-    async def get(self, task_id: str) -> Conversation:
-        """The conversation of a task, loaded from the store and reading on from its processed offset if it runs."""
-        async with self._loading.setdefault(task_id, asyncio.Lock()):
-            if task_id not in self._known:
-                document, waiting = await self._parts.store.read(
-                    lambda tx: (tx.get_doc(COLLECTION, task_id), inputs.waiting_prompts(tx, task_id))
-                )
-                found = Conversation(task_id, self._parts, Record.load(document or {}), len(waiting))
-                self._known[task_id] = found
-                found.attach()
-        return self._known[task_id]
-
-    async def forget(self, task_id: str) -> None:
-        """Let go of a removed task's conversation."""
-        found = self._known.pop(task_id, None)
-        self._loading.pop(task_id, None)
-        if found is not None:
-            found.detach()
-
-    async def warm(self) -> None:
-        """Load what a first conversation needs, half a second of imports, off the loop; for when a task is created."""
-        await asyncio.to_thread(importlib.import_module, "rc_daemon.coding.inbound")
-
-    async def close(self) -> None:
-        """Stop reading; coding agents live on."""
-        for found in self._known.values():
-            found.detach()
+    @asynccontextmanager
+    async def _between_turns(self) -> AsyncIterator[None]:
+        """The lock, held when no turn runs."""
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._lock.acquire()
+                while self._memory.view.busy:
+                    changed = self._memory.changed
+                    self._lock.release()
+                    await changed.wait()
+                    await self._lock.acquire()
+        except TimeoutError:
+            hint = f"end it with: rc cancel {self.task_id}"
+            raise errors.timeout(f"its turn did not end within {TURN_SECONDS:.0f} s", hint) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 def _ignored(_result: object) -> None:
     """For lambdas that must give nothing."""
-
-
-async def _ignore(_offset: int, _data: bytes) -> None:
-    """A native TUI's output is for terminals."""
-
-
-def _machine(record: Record) -> acp.Machine:
-    return acp.Machine(acp.State.load(record.state), ids.new_id)
 
 
 def _inputs(tx: Tx, task_id: str, pending: tuple[str, ...]) -> tuple[dict[str, dict[str, Any]], list[tuple[int, str]]]:

@@ -6,17 +6,20 @@ first needs it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from acp import schema
 from pydantic import BaseModel, ValidationError
 
-from rc_daemon.coding.clip import clip
+from rc_daemon.coding.clip import SHORT, clip, count, short
 from rc_protos.model import RequestOption
 
 Invalid = ValidationError
 Happening = tuple[str, dict[str, Any]]
+
+OPTIONS_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ def hello(result: Any) -> Hello:
     return Hello(
         protocol=answer.protocol_version,
         can_load=bool(capabilities.load_session),
-        name=info.name if info else "",
-        version=info.version if info else "",
+        name=short(info.name) if info else "",
+        version=short(info.version) if info else "",
         auth_methods=tuple(method.name for method in answer.auth_methods or ()),
     )
 
@@ -98,8 +101,10 @@ def permission(params: Any) -> Permission:
     """Read `session/request_permission`."""
     asked = schema.RequestPermissionRequest.model_validate(params)
     call = _plain(asked.tool_call)
-    options = tuple(RequestOption(option.option_id, option.name, option.kind) for option in asked.options)
-    title = asked.tool_call.title or str(call.get("kind") or "permission")
+    # An id goes back as it came, so one that is too long makes no option.
+    offered = [option for option in asked.options if len(option.option_id) <= SHORT][:OPTIONS_MOST]
+    options = tuple(RequestOption(option.option_id, short(option.name), option.kind) for option in offered)
+    title = short((asked.tool_call.title or "").strip() or str(call.get("kind") or "permission"))
     return Permission(title, _tool(call), options)
 
 
@@ -118,12 +123,12 @@ def update(params: Any) -> Happening:
         case schema.ToolCallProgress():
             return "tool.update", _tool(_plain(change))
         case schema.AgentPlanUpdate():
-            return "plan", {"entries": [_plain(entry) for entry in change.entries]}
+            return "plan", {"entries": clip([_plain(entry) for entry in change.entries])}
         case schema.AvailableCommandsUpdate():
             named = [{"name": it.name, "description": it.description} for it in change.available_commands]
             return "commands", {"commands": clip(named)}
         case schema.CurrentModeUpdate():
-            return "mode", {"native": change.current_mode_id}
+            return "mode", {"native": short(change.current_mode_id)}
         case schema.UsageUpdate():
             return "usage", _usage(change)
         case _:
@@ -139,7 +144,7 @@ def raw_update(params: Any) -> Happening:
 def _modes(state: schema.SessionModeState | None) -> tuple[str, tuple[str, ...]]:
     if state is None:
         return "", ()
-    return state.current_mode_id, tuple(mode.id for mode in state.available_modes)
+    return short(state.current_mode_id), tuple(mode.id for mode in state.available_modes)
 
 
 def _chunk(chunk: schema.ContentChunk) -> dict[str, Any]:
@@ -149,7 +154,7 @@ def _chunk(chunk: schema.ContentChunk) -> dict[str, Any]:
     else:
         payload["content"] = _plain(chunk.content)
     if chunk.message_id:
-        payload["message_id"] = chunk.message_id
+        payload["message_id"] = short(chunk.message_id)
     return payload
 
 
@@ -159,9 +164,9 @@ def _tool(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usage(change: schema.UsageUpdate) -> dict[str, Any]:
-    payload: dict[str, Any] = {"context_used": change.used, "context_size": change.size}
-    if change.cost is not None:
-        payload |= {"cost": change.cost.amount, "currency": change.cost.currency}
+    payload: dict[str, Any] = {"context_used": count(change.used), "context_size": count(change.size)}
+    if change.cost is not None and math.isfinite(change.cost.amount):
+        payload |= {"cost": change.cost.amount, "currency": short(change.cost.currency)}
     return payload
 
 

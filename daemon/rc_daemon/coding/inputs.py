@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rc_daemon.store.tx import Tx
 
 QUEUE = "prompts"
+# Answers on their way to the coding agent, by request id.
+ANSWERS = "answers"
 
 
 def queue_prompt(tx: Tx, task_id: str, text: str, *, actor: str = "local", automatic: bool = False) -> int:
@@ -74,7 +76,7 @@ def record_answer(
         {"id": request_id, "approve": approve, "option_id": option_id, "because": because},
         actor=actor,
     )
-    tx.put_doc("answers", request_id, {"approve": approve, "option_id": option_id, "because": because})
+    tx.put_doc(ANSWERS, request_id, {"approve": approve, "option_id": option_id, "because": because})
     return answered
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -43,12 +44,13 @@ async def install(catalog: Catalog, name: str) -> AsyncGenerator[Progress, None]
     if spec.program is None and spec.adapter is None:
         yield Progress(f"{spec.title} needs no installation")
         return
-    if catalog.installations.find(spec) is not None:
-        yield Progress(f"{spec.title} {catalog.show(name).version} is installed")
+    if await asyncio.to_thread(catalog.installations.find, spec) is not None:
+        yield await _installed(catalog, spec)
         return
     place = catalog.installations.directory(spec)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(_sweep, place.parent)
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
     except OSError as error:
         raise errors.precondition(f"{place.parent} cannot be written: {error.strerror}") from None
@@ -59,7 +61,12 @@ async def install(catalog: Catalog, name: str) -> AsyncGenerator[Progress, None]
         _put_in_place(temporary, place)
     finally:
         await asyncio.to_thread(shutil.rmtree, temporary, ignore_errors=True)
-    yield Progress(f"{spec.title} {catalog.show(name).version} is installed")
+    yield await _installed(catalog, spec)
+
+
+async def _installed(catalog: Catalog, spec: CodingAgentSpec) -> Progress:
+    shown = await asyncio.to_thread(catalog.show, spec.name)
+    return Progress(f"{spec.title} {shown.version} is installed")
 
 
 async def _fill(spec: CodingAgentSpec, installations: Installations, place: Path) -> AsyncGenerator[Progress, None]:
@@ -91,6 +98,13 @@ async def _fill(spec: CodingAgentSpec, installations: Installations, place: Path
     if "program" in marker:
         await _check_version(installations, place / marker["program"], marker["version"])
     (place / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what installations that were killed have left: hundreds of megabytes each."""
+    for left in folder.glob(".new-*"):
+        if time.time() - left.stat().st_mtime > TIMEOUT * 2:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _package(spec: CodingAgentSpec, program: Program) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from rc_daemon.coding.delivery import Delivery
 from rc_daemon.links import Links
@@ -20,15 +21,31 @@ from rc_protos.model import ExitStatus, TerminalSize
 from rc_protos.v1 import session_pb2 as pb
 
 log = logging.getLogger("rc.coding")
+T = TypeVar("T")
 
 CODING_AGENT, NATIVE = "coding-agent", "native"
 GRACE_MILLISECONDS = 3000
 CLOSE_SECONDS = 30.0
+# Between two attempts while the disk is full.
+FULL_SECONDS = 1.0
 # Of stderr, what a person can use.
 EVIDENCE_BYTES, EVIDENCE_LINES = 8192, 12
 
-OnOutput = Callable[[int, bytes], Awaitable[None]]
 OnEnd = Callable[[ExitStatus, tuple[str, ...]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads a process."""
+
+    # The first byte that is wanted.
+    offset: Callable[[], int]
+    # Takes bytes from an offset on; False: others are wanted.
+    output: Callable[[int, bytes], Awaitable[bool]]
+    # How it ended, with its last words.
+    ended: OnEnd
+    # Why nothing more can be read.
+    failed: Callable[[str], Awaitable[None]]
 
 
 class Process:
@@ -42,14 +59,18 @@ class Process:
         self._mirrors = mirrors
         self._tasks: list[asyncio.Task[Any]] = []
 
-    def attach(
-        self, background: Background, task_id: str, offset: Callable[[], int], on_output: OnOutput, on_end: OnEnd
-    ) -> None:
-        """Read on from the offset, deliver what is owed, tell of the end."""
+    def attach(self, background: Background, task_id: str, reader: Reader) -> None:
+        """Let the reader have its output, and deliver what is owed."""
         mirror = self._mirrors.follow(self.sandbox_id, self.session_id, task_id)
-        reading = background.spawn(self._read(mirror, offset, on_output, on_end), f"read {self.session_id}")
-        delivering = background.spawn(self.delivery.run(), f"deliver {self.session_id}")
-        self._tasks = [reading, delivering]
+        self._tasks = [
+            background.spawn(self._guarded(self._read(mirror, reader), reader), f"read {self.session_id}"),
+            background.spawn(self.delivery.run(), f"deliver {self.session_id}"),
+        ]
+
+    def await_end(self, background: Background, task_id: str, on_end: OnEnd) -> None:
+        """Tell of the end only."""
+        mirror = self._mirrors.follow(self.sandbox_id, self.session_id, task_id)
+        self._tasks = [background.spawn(self._end(mirror, on_end), f"end {self.session_id}")]
 
     def detach(self) -> None:
         """Stop reading and delivering; the process lives on."""
@@ -58,23 +79,42 @@ class Process:
             if task is not current:
                 task.cancel()
 
-    async def _read(
-        self, mirror: MirroredSession, offset: Callable[[], int], on_output: OnOutput, on_end: OnEnd
-    ) -> None:
+    async def _read(self, mirror: MirroredSession, reader: Reader) -> None:
+        async def copy() -> bool:
+            async for start, data in mirror.read("out", reader.offset()):
+                await self.delivery.room()
+                if not await reader.output(start, data):
+                    return False
+            return True
+
+        while not await self._with_room(copy):
+            pass
+        await self._end(mirror, reader.ended)
+
+    async def _end(self, mirror: MirroredSession, on_end: OnEnd) -> None:
+        status = await mirror.ended()
+        await self._with_room(lambda: on_end(status, last_words(mirror)))
+
+    async def _with_room(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it, again and again while the disk is full: nothing was taken in by then, and nothing is lost."""
         while True:
             try:
-                async for start, data in mirror.read("out", offset()):
-                    await on_output(start, data)
-                break
+                return await work()
             except RemoteClaudeError as error:
                 if error.code is not ErrorCode.EXHAUSTED:
                     raise
-                # A full disk: nothing was taken in, and nothing is lost; look again from the same offset.
                 log.warning("session %s: %s", self.session_id, error.message)
-                await asyncio.sleep(1.0)
-        status = mirror.exit
-        assert status is not None
-        await on_end(status, last_words(mirror))
+                await asyncio.sleep(FULL_SECONDS)
+
+    async def _guarded(self, reading: Coroutine[Any, Any, None], reader: Reader) -> None:
+        """A conversation that cannot be read on must not look as if it went on."""
+        try:
+            await reading
+        except RemoteClaudeError as error:
+            await reader.failed(error.message)
+        except Exception:
+            log.exception("session %s cannot be read", self.session_id)
+            await reader.failed("a defect in rc; see: rc daemon logs")
 
 
 async def open_session(

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from rc_daemon.coding import acp
+from rc_daemon.coding import state as stages
 from rc_daemon.coding.view import ConversationView, Phase
 from rc_protos.model import ExitStatus
 
 COLLECTION = "conversation"
 _STAGES = {
-    acp.CLOSED: Phase.ABSENT,
-    acp.HELLO: Phase.STARTING,
-    acp.OPENING: Phase.STARTING,
-    acp.LOADING: Phase.STARTING,
-    acp.MODE: Phase.STARTING,
-    acp.READY: Phase.READY,
-    acp.FAILED: Phase.FAILED,
+    stages.CLOSED: Phase.ABSENT,
+    stages.HELLO: Phase.STARTING,
+    stages.OPENING: Phase.STARTING,
+    stages.LOADING: Phase.STARTING,
+    stages.MODE: Phase.STARTING,
+    stages.READY: Phase.READY,
+    stages.FAILED: Phase.FAILED,
 }
 
 
@@ -50,18 +50,18 @@ class Record:
         known["evidence"] = tuple(known.get("evidence", ()))
         return cls(**known)
 
-    def with_state(self, state: acp.State) -> Record:
+    def with_state(self, state: stages.State) -> Record:
         """The same with the protocol's state as it is now."""
         return replace(self, state=state.dump())
 
     def view(self, task_id: str, queued: int) -> ConversationView:
         """What the rest of the daemon sees."""
-        state = acp.State.load(self.state)
+        state = stages.State.load(self.state)
         return ConversationView(
             task_id=task_id,
             phase=self._phase(state),
             turn=state.turn,
-            stop_reason="" if state.stage == acp.TURN else state.stop_reason,
+            stop_reason="" if state.stage == stages.TURN else state.stop_reason,
             interrupted=state.interrupted,
             queued=queued,
             pending=tuple(state.pending),
@@ -75,17 +75,17 @@ class Record:
             starts=self.starts,
         )
 
-    def _phase(self, state: acp.State) -> Phase:
+    def _phase(self, state: stages.State) -> Phase:
         if self.native_session_id:
             return Phase.NATIVE
         if not self.session_id:
             return Phase.ENDED if self.exit is not None else Phase.ABSENT
         if not self.opened:
             return Phase.ABSENT
-        if state.stage == acp.TURN:
+        if state.stage == stages.TURN:
             return Phase.ASKING if state.pending else Phase.WORKING
         return _STAGES[state.stage]
 
 
-def _hint(state: acp.State) -> str:
-    return "give it a credential, then: rc resume" if state.error_code == acp.AUTH_REQUIRED else ""
+def _hint(state: stages.State) -> str:
+    return "give it a credential, then: rc resume" if state.error_code == stages.AUTH_REQUIRED else ""

@@ -6,7 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ _KNOWN = frozenset(
     )
 )
 T = TypeVar("T")
+_VERSION = re.compile(r"\d+(\.\d+)*")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -129,6 +130,12 @@ class _Reader:
         command = self._words("command")
         if not command:
             raise self._wrong("command", "a list of strings: how to start it, speaking ACP on stdin and stdout")
+        default_mode = self._text("default_mode")
+        if default_mode and default_mode not in modes:
+            raise self._wrong("default_mode", f"one of its modes ({', '.join(modes) or 'it has none'})")
+        transcripts = self._words("transcripts")
+        if any(path.startswith("/") or ".." in path.split("/") for path in transcripts):
+            raise self._wrong("transcripts", "paths below HOME")
         return CodingAgentSpec(
             name=self._path.stem,
             title=self._text("title") or self._path.stem,
@@ -139,9 +146,9 @@ class _Reader:
             native_resume=self._words("native_resume"),
             native_mode=self._words("native_mode"),
             model_environment=self._text("model_environment"),
-            transcripts=self._words("transcripts"),
+            transcripts=transcripts,
             continue_prompt=self._text("continue_prompt") or "Continue where you were interrupted.",
-            default_mode=self._text("default_mode"),
+            default_mode=default_mode,
             modes=modes,
             environment=self._table("environment"),
             program=self._part("program", Program),
@@ -162,7 +169,9 @@ class _Reader:
         return tuple(value)
 
     def _table(self, key: str) -> dict[str, str]:
-        value = self._document.get(key, {})
+        return self._strings(key, self._document.get(key, {}))
+
+    def _strings(self, key: str, value: Any) -> dict[str, str]:
         if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
             raise self._wrong(key, "a table of strings")
         return value
@@ -173,11 +182,22 @@ class _Reader:
             return None
         if not isinstance(value, dict):
             raise self._wrong(key, "a table")
-        self._only(value, frozenset(kind.__dataclass_fields__), f"{key}.")  # type: ignore[attr-defined]
-        try:
-            return kind(**value)
-        except TypeError as error:
-            raise self._wrong(key, f"complete ({error})") from None
+        wanted: dict[str, Any] = kind.__dataclass_fields__  # type: ignore[attr-defined]
+        self._only(value, frozenset(wanted), f"{key}.")
+        for name, item in wanted.items():
+            if name not in value:
+                if item.default is MISSING and item.default_factory is MISSING:
+                    raise errors.usage(f"{self._path}: {key}.{name} is missing")
+            elif name == "platforms":
+                self._strings(f"{key}.{name}", value[name])
+            elif name == "minimum" and item.type == "int":
+                if type(value[name]) is not int:
+                    raise self._wrong(f"{key}.{name}", "a whole number")
+            elif not isinstance(value[name], str):
+                raise self._wrong(f"{key}.{name}", "a string")
+            elif name == "minimum" and not _VERSION.fullmatch(value[name]):
+                raise self._wrong(f"{key}.{name}", 'a version such as "2.1"')
+        return kind(**value)
 
     def _only(self, table: Mapping[str, Any], known: frozenset[str], prefix: str) -> None:
         for key in table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import queue
@@ -33,8 +34,9 @@ Publish = Callable[[Tx], None]
 class _Job:
     """Work for a thread, and the future in the loop that hears of its end."""
 
-    def __init__(self, work: Callable[[Tx], Any]) -> None:
+    def __init__(self, work: Callable[[Tx], Any], then: Callable[[Any], None]) -> None:
         self.work = work
+        self.then = then
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         # A caller that went away leaves nobody to look at a failure.
@@ -81,15 +83,19 @@ class Store:
         """Every task by id, as the last commit left it; an unchanged task is the same object."""
         return self._tasks
 
-    async def transact(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` on the writer thread in one transaction; durable when this returns, undone if it raises."""
+    async def transact(self, work: Callable[[Tx], T], *, then: Callable[[T], None] = lambda result: None) -> T:
+        """Run `work` on the writer thread in one transaction; durable when this returns, undone if it raises.
+
+        A caller that is cancelled meanwhile learns whether it was done by `then`, which is called in the loop with the
+        result before the cancellation is let out.
+        """
 
         def whole(tx: Tx) -> T:
             result = work(tx)
             tx.finish()
             return result
 
-        return await self._run(self._writer, whole)
+        return await self._run(self._writer, whole, then)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """Run `work` on the reader thread; it sees every transaction that has returned."""
@@ -154,11 +160,13 @@ class Store:
         for wake in self._watchers:
             wake.set()
 
-    async def _run(self, thread: _Thread, work: Callable[[Tx], T]) -> T:
+    async def _run(
+        self, thread: _Thread, work: Callable[[Tx], T], then: Callable[[T], None] = lambda result: None
+    ) -> T:
         if self._closed:
             raise errors.unavailable("the registry is closed", "the daemon is stopping; try again")
         try:
-            return await thread.run(work)
+            return await thread.run(work, then)
         except FAILURES as error:
             raise translate(error, self.where) from error
 
@@ -184,11 +192,17 @@ class _Thread:
         self._queue.put(None)
         self._thread.join(timeout=10)
 
-    async def run(self, work: Callable[[Tx], T]) -> T:
-        job = _Job(work)
+    async def run(self, work: Callable[[Tx], T], then: Callable[[T], None]) -> T:
+        job = _Job(work, then)
         self._queue.put(job)
-        # Once handed in, the work is done whether or not the caller still waits.
-        result: T = await asyncio.shield(job.future)
+        try:
+            # Once handed in, the work is done whether or not the caller still waits.
+            result: T = await asyncio.shield(job.future)
+        except asyncio.CancelledError:
+            while not job.future.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([job.future])
+            raise
         return result
 
     def _loop(self) -> None:
@@ -227,6 +241,7 @@ class _Thread:
             if job.future.cancelled():
                 return
             if error is None:
+                job.then(result)
                 job.future.set_result(result)
             else:
                 job.future.set_exception(error)

@@ -117,6 +117,9 @@ def _talk(seen: Observation) -> list[Action]:
             return _start(seen)
         case Phase.FAILED:
             return _save_then(seen, Settle(TaskState.FAILED, view.error, _evidence(view)))
+        case Phase.ASKING if seen.unheard:
+            # The daemon died between the answer and its delivery.
+            return [act.WakeConversation(), *_look(seen)]
         case Phase.ASKING:
             return [Settle(TaskState.WAITING, f"for you: {seen.question or 'a permission'}"), *_look(seen)]
         case Phase.NATIVE:

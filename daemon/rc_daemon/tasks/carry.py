@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ class Carrier:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._saving: dict[str, asyncio.Lock] = {}
         self._do: dict[type[Action], Callable[[Task, Any], Awaitable[None]]] = {
             act.Settle: self._settle,
             act.IntendSandbox: self._intend,
@@ -62,7 +64,11 @@ class Carrier:
         """Do it for the task as it is now; raises RemoteClaudeError."""
         name = type(action).__name__
         failpoint(f"task.{name}.before")
-        await self._do[type(action)](self._parts.store.tasks[task_id], action)
+        try:
+            await self._do[type(action)](self._parts.store.tasks[task_id], action)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            raise errors.exhausted(f"{place}{error.strerror or error}", "see: rc doctor") from error
         failpoint(f"task.{name}.after")
 
     # the row
@@ -136,7 +142,8 @@ class Carrier:
         row = await self._row(task)
         provider = self._parts.provider(row.provider)
         borrows = Capability.BIND in provider.capabilities
-        agent = self._parts.catalog.binds(task.spec.coding_agent) if borrows else ()
+        # It may have to ask an executable for its version.
+        agent = await asyncio.to_thread(self._parts.catalog.binds, task.spec.coding_agent) if borrows else ()
         bundle = self._parts.links.bundle.directory
         spec = SandboxSpec(
             tag=row.id,
@@ -250,6 +257,11 @@ class Carrier:
 
     async def save(self, task: Task, *, turn: int) -> None:
         """Bring the safe copy up to date; raises RemoteClaudeError and leaves the last one as it was."""
+        # In the sandbox there is one index and one bundle.
+        async with self._saving.setdefault(task.id, asyncio.Lock()):
+            await self._save_now(task, turn)
+
+    async def _save_now(self, task: Task, turn: int) -> None:
         base = await self.base(task)
         link = self._parts.links.get(task.sandbox_id)
         if link is None or link.hello is None:
@@ -289,6 +301,7 @@ class Carrier:
         if base is not None:
             await unpin(task.id, base.repository)
         self._parts.vault.drop(task.id)
+        self._saving.pop(task.id, None)
         await self._parts.conversations.forget(task.id)
         self._parts.mirrors.forget(task.id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -103,8 +104,8 @@ class SafeCopy:
             self.repository.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = ("--quiet", "--bare", f"--object-format={self.base.object_format}")
             await git(self.repository, "init", *flags, ".", extra=OURS)
-        borrowed = "".join(f"{place}\n" for place in self.base.objects)
+        borrowed = os.fsencode("".join(f"{place}\n" for place in self.base.objects))
         (self.repository / "objects" / "info").mkdir(parents=True, exist_ok=True)
-        (self.repository / "objects" / "info" / "alternates").write_text(borrowed)
+        (self.repository / "objects" / "info" / "alternates").write_bytes(borrowed)
         if self.base.shallow:
             (self.repository / "shallow").write_text("".join(f"{each}\n" for each in self.base.shallow))

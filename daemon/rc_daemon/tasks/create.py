@@ -47,15 +47,24 @@ async def create(
     await _check(parts, spec)
     task_id = ids.new_id()
     spec, base, notices = await _base(parts, task_id, spec)
+    parts.vault.put(task_id, credentials)
+    recorded = False
     try:
         task = await parts.store.transact(
             lambda tx: _record(tx, task_id, spec, base, request_id=request_id, caller=caller, retry_of=retry_of)
         )
-    except BaseException:
-        if base is not None:
-            await unpin(task_id, base.repository)
+    except asyncio.CancelledError:
+        # The caller went away, and the task may be recorded.
+        recorded = True
         raise
-    parts.vault.put(task_id, credentials)
+    else:
+        # The same call may have been made twice at once.
+        recorded = task.id == task_id
+    finally:
+        if not recorded:
+            parts.vault.drop(task_id)
+            if base is not None:
+                await unpin(task_id, base.repository)
     return Created(task, (*notices, *_notices(spec)))
 
 
@@ -116,6 +125,8 @@ async def _base(parts: Parts, task_id: str, spec: TaskSpec) -> tuple[TaskSpec, B
 def _record(
     tx: Tx, task_id: str, spec: TaskSpec, base: Base | None, *, request_id: str, caller: Principal, retry_of: str
 ) -> Task:
+    if (made := _made_before(tx, request_id)) is not None:
+        return made
     taken = {task.name for task in tx.list_tasks()}
     if spec.name and names.check(spec.name) in taken:
         raise RemoteClaudeError(

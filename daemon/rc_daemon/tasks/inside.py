@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rc_daemon.links import SandboxLink
-from rc_daemon.links.calls import streaming, translated, unary
+from rc_daemon.links.calls import opened, streaming, unary
 from rc_protos import errors, ids
 from rc_protos.v1 import file_pb2
 from rc_protos.v1 import session_pb2 as pb
@@ -19,6 +19,7 @@ from rc_protos.v1 import session_pb2 as pb
 SCRIPT_SECONDS = 300.0
 CHUNK = 256 << 10
 OUTPUT_MOST = 4 << 20
+WHY_MOST = 300
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Result:
 
     @property
     def why(self) -> str:
-        """Its last words."""
+        """Its last words; the sandbox's, so neither long nor with anything in it that moves a cursor."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
-        return lines[-1] if lines else f"exit code {self.code}"
+        words = lines[-1][:WHY_MOST] if lines else f"exit code {self.code}"
+        return "".join(each if each.isprintable() else "\ufffd" for each in words)
 
 
 async def script(link: SandboxLink, text: str, environment: Mapping[str, str], *, name: str) -> Result:
@@ -80,8 +82,8 @@ async def fetch_archive(link: SandboxLink, root: str, paths: tuple[str, ...], ta
 async def put_file(link: SandboxLink, source: Path, path: str) -> None:
     """Copy a file of the host into the sandbox."""
     digest = hashlib.sha256()
-    async with link.files.WriteFile.open() as stream:
-        with translated(stream), source.open("rb") as file:
+    async with opened(link.files.WriteFile.open()) as stream:
+        with source.open("rb") as file:
             head = file_pb2.WriteFileRequest(path=os.fsencode(path), mode=0o600, make_parents=True)
             await stream.send_message(head)
             while data := await asyncio.to_thread(file.read, CHUNK):
@@ -95,8 +97,8 @@ async def put_file(link: SandboxLink, source: Path, path: str) -> None:
 async def put_archive(link: SandboxLink, source: Path, root: str) -> None:
     """Unpack a tar of the host into a folder of the sandbox."""
     digest = hashlib.sha256()
-    async with link.files.ExtractFiles.open() as stream:
-        with translated(stream), source.open("rb") as file:
+    async with opened(link.files.ExtractFiles.open()) as stream:
+        with source.open("rb") as file:
             await stream.send_message(file_pb2.ExtractFilesRequest(root=os.fsencode(root)))
             while data := await asyncio.to_thread(file.read, CHUNK):
                 digest.update(data)

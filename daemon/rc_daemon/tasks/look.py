@@ -13,7 +13,7 @@ from rc_daemon.tasks import admission, journal
 from rc_daemon.tasks.observation import Observation, SandboxView, Trouble
 from rc_daemon.tasks.parts import Parts
 from rc_protos.errors import ErrorCode, RemoteClaudeError
-from rc_protos.model import Sandbox, SandboxState, Task, TaskState
+from rc_protos.model import Request, Sandbox, SandboxState, Task, TaskState
 from rc_providers.base import Presence
 
 PRESENCE_SECONDS = 15.0
@@ -22,7 +22,7 @@ PRESENCE_SECONDS = 15.0
 async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
     """One observation; asks the provider, the link, the conversation and the registry."""
     conversation = (await parts.conversations.get(task.id)).view()
-    sandbox, facts, prepared, question = await parts.store.read(lambda tx: _facts(tx, task))
+    sandbox, facts, prepared, pending = await parts.store.read(lambda tx: _facts(tx, task))
     link = parts.links.get(task.sandbox_id) if task.sandbox_id else None
     now = time.time()
     started = float(facts.get("started", 0))
@@ -36,7 +36,8 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
         link=link.state if link is not None else None,
         prepared=prepared,
         conversation=conversation,
-        question=question,
+        question=pending[0].title if pending else "",
+        unheard=not set(conversation.pending) <= {each.id for each in pending},
         credentials_missing=await _missing(parts, task, conversation),
         work=journal.as_work(facts, due=now - float(facts.get("looked", 0)) >= parts.limits.save),
         trouble=trouble,
@@ -48,11 +49,10 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
     )
 
 
-def _facts(tx: Tx, task: Task) -> tuple[Sandbox | None, dict[str, Any], bool, str]:
+def _facts(tx: Tx, task: Task) -> tuple[Sandbox | None, dict[str, Any], bool, list[Request]]:
     sandbox = tx.get_sandbox(task.sandbox_id) if task.sandbox_id else None
     prepared = bool(task.sandbox_id) and tx.get_doc(journal.PREPARED, task.sandbox_id) is not None
-    pending = tx.list_requests(task.id)
-    return sandbox, journal.work(tx, task.id), prepared, pending[0].title if pending else ""
+    return sandbox, journal.work(tx, task.id), prepared, tx.list_requests(task.id)
 
 
 async def _sandbox(parts: Parts, sandbox: Sandbox | None) -> SandboxView | None:

@@ -73,6 +73,8 @@ class Observation:
     # The workspace of this very sandbox holds the repository.
     prepared: bool = False
     conversation: ConversationView = field(default_factory=lambda: ConversationView(task_id=""))
+    # The coding agent has not heard an answer that is recorded.
+    unheard: bool = False
     # The title of the oldest pending request.
     question: str = ""
     # Any of these would do; empty: none is needed, or one is there.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rc_daemon.tasks.vault import CredentialVault
 
 if TYPE_CHECKING:
-    from rc_daemon.coding.conversation import Conversations
+    from rc_daemon.coding.conversations import Conversations
     from rc_daemon.store.store import Store
     from rc_protos.background import Background
     from rc_protos.paths import Paths

@@ -150,7 +150,12 @@ class TaskService:
     async def cancel(self, task: str, *, caller: Principal = LOCAL) -> Task:
         """End the running turn."""
         found = await self.get(task)
-        if not await (await self._parts.conversations.get(found.id)).cancel():
+        conversation = await self._parts.conversations.get(found.id)
+        if not await conversation.cancel():
+            if conversation.view().busy:
+                raise errors.precondition(
+                    f"the turn of {found.name} is being cancelled already", f"end its processes: rc stop {found.name}"
+                )
             raise errors.precondition(f"{found.name} has no turn that runs", f"see: rc show {found.name}")
         return await self.get(found.id)
 
@@ -269,8 +274,13 @@ class TaskService:
         if link is None or link.state is not LinkState.UP or prepared is None:
             return found
         view = (await self._parts.conversations.get(found.id)).view()
-        async with asyncio.timeout(SAVE_SECONDS):
-            await self._carrier.save(found, turn=view.turn - view.busy)
+        try:
+            async with asyncio.timeout(SAVE_SECONDS):
+                await self._carrier.save(found, turn=view.turn - view.busy)
+        except TimeoutError:
+            raise errors.timeout(
+                f"the work of {found.name} was not copied within {SAVE_SECONDS:.0f} s", "the last safe copy is kept"
+            ) from None
         return await self.get(found.id)
 
     async def _intend(self, task: str, intent: Intent, *, discard: bool = False) -> Task:
