@@ -61,7 +61,7 @@ class Peer:
     def reply(self, result: Any = None, **more: Any) -> None:
         """Answer the last call."""
         call = next(each["id"] for each in reversed(self.said) if "method" in each and "id" in each)
-        self.send(id=call, **({"result": result} if not more else more))
+        self.send(id=call, **(more or {"result": result}))
 
     def update(self, kind: str, **fields: Any) -> None:
         params = {"sessionId": "s1", "update": {"sessionUpdate": kind, **fields}}
