@@ -39,9 +39,10 @@ def update(kind, **fields):
 def text(words):
     update("agent_message_chunk", content={"type": "text", "text": words})
 def ask(number, title="May I?"):
-    options = [{"optionId": "y", "name": "Yes", "kind": "allow_once"}, {"optionId": "n", "name": "No", "kind": "reject_once"}]
+    options = [{"optionId": kind[0], "name": kind, "kind": kind} for kind in ("allow_once", "reject_once")]
     call = {"toolCallId": "c%s" % number, "title": title, "kind": "execute"}
-    send(id=number, method="session/request_permission", params={"sessionId": "s1", "toolCall": call, "options": options})
+    params = {"sessionId": "s1", "toolCall": call, "options": options}
+    send(id=number, method="session/request_permission", params=params)
 def prompted():
     """Say hello, open the session, wait for a prompt."""
     while True:
