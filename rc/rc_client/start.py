@@ -12,7 +12,14 @@ from rc_protos import errors
 from rc_protos.paths import Paths, paths
 
 START_SECONDS = 30.0
+AGAIN_SECONDS = 0.5
 LOG_LINES = 5
+
+# Written out: importing typing costs as much as starting Python.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from io import FileIO
 
 
 def ensure(places: Paths | None = None, *, start: bool = True) -> Paths:
@@ -41,6 +48,30 @@ def answers(path: Path) -> bool:
 
 def launch(places: Paths) -> None:
     """Start the daemon and wait for its socket."""
+    deadline = time.monotonic() + START_SECONDS
+    process, output = _start(places)
+    pause = 0.005
+    try:
+        while not answers(places.grpc_socket):
+            ended = process.poll()
+            if ended or time.monotonic() > deadline:
+                words = _last_words(output) or f"not ready after {START_SECONDS:g} s"
+                raise errors.unavailable(f"the daemon does not start: {words}", f"see {places.log_file}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+            if ended == 0:
+                # Another one was first: its socket comes, or it fails, and then one of ours tells why.
+                time.sleep(AGAIN_SECONDS)
+                output.close()
+                process, output = _start(places)
+    finally:
+        output.close()
+    # It lives on without us.
+    process.returncode = 0
+
+
+def _start(places: Paths) -> tuple[subprocess.Popen[bytes], FileIO]:
+    """The process, and the file that holds its words."""
     import subprocess
 
     try:
@@ -48,33 +79,22 @@ def launch(places: Paths) -> None:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         output = places.log / "daemon.out"
         output.unlink(missing_ok=True)
-        with output.open("ab", buffering=0) as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "rc_daemon"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-                env=_environment(),
-            )
+        log = output.open("a+b", buffering=0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rc_daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+            env=_environment(),
+        )
     except OSError as error:
         raise errors.unavailable(
             f"the daemon cannot be started: {error.filename}: {error.strerror}",
             "set RC_HOME to a directory that can be written",
         ) from error
-    deadline = time.monotonic() + START_SECONDS
-    pause = 0.005
-    while not answers(places.grpc_socket):
-        ended = process.poll()
-        # Zero: another one was first; its socket comes.
-        if ended or time.monotonic() > deadline:
-            words = _last_words(output) or _last_words(places.log_file)
-            raise errors.unavailable(f"the daemon does not start: {words}", f"see {places.log_file}")
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
-    # It lives on without us.
-    process.returncode = 0
+    return process, log
 
 
 def _environment() -> dict[str, str]:
@@ -84,8 +104,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not is_secret(name)}
 
 
-def _last_words(path: Path) -> str:
-    try:
-        return " / ".join(line.strip() for line in path.read_text(errors="replace").splitlines()[-LOG_LINES:])
-    except OSError:
-        return ""
+def _last_words(output: FileIO) -> str:
+    output.seek(0)
+    text = output.read().decode("utf-8", "replace")
+    return " / ".join(line.strip() for line in text.splitlines()[-LOG_LINES:])

@@ -51,7 +51,7 @@ async def fetch(task: Task, copy: SafeCopy, directory: Path, branch: str) -> tup
     outgoing = "refs/rc/outgoing"
     await run(copy.repository, "update-ref", outgoing, commit)
     target = f"refs/heads/{branch}"
-    flags = ("--quiet", "--no-tags", "--no-write-fetch-head")
+    flags = ("--no-tags", "--no-write-fetch-head")
     done = await run(top, "fetch", *flags, str(copy.repository), f"{outgoing}:{target}")
     if done.code:
         if "non-fast-forward" in done.err or "rejected" in done.err:
