@@ -21,6 +21,7 @@ COMMANDS = {
     "lint (ruff)": ["ruff", "check", "."],
     "format (ruff)": ["ruff", "format", "--check", "."],
     "protos (buf lint)": ["buf", "lint", "protos"],
+    "schema contract (buf breaking)": ["buf", "breaking", "protos", "--against", "protos/released.binpb"],
 }
 
 
