@@ -60,6 +60,10 @@ async def run_in(client: DaemonClient, sandbox_id: str, words: Sequence[str], *,
             session.end_input()
         try:
             status = await _drain(session)
+        except BrokenPipeError:
+            # Nobody reads on: a command that would print for ever ends, as it would in a pipe.
+            await client.close_session(sandbox_id, session_id)
+            raise
         finally:
             await session.close()
     if status.lost:
