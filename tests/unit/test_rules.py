@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rc_cli.commands.completion import COMMANDS
 from rc_protos.v1 import options_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,13 +85,29 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["run", "--help"], ["--version"], ["ls"], ["show", "x"], ["logs", "x"], ["daemon", "status"]]
+    "argv",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+        ["ls"],
+        ["show", "x"],
+        ["logs", "x"],
+        ["daemon", "status"],
+        ["__complete", "task", ""],
+        ["__complete", "request", ""],
+    ],
 )
 def test_fast_commands_import_nothing_heavy(home: Path, argv: list[str]) -> None:
     imported = imported_modules(home, *argv)
     assert "rc_cli.main" in imported
     heavy = {name for name in imported for root in HEAVY if name == root or name.startswith(f"{root}.")}
     assert not heavy
+
+
+def test_completion_knows_every_command() -> None:
+    helped = {path.stem.split("-")[0] for path in (ROOT / "rc/rc_cli/help").glob("*.txt")} - {"rc"}
+    assert set(COMMANDS.split()) == helped
 
 
 def test_asyncio_tasks_have_an_owner() -> None:
