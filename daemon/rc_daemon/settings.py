@@ -74,12 +74,12 @@ def _fetch(name: str, source: Mapping[str, Any]) -> str:
 
 
 def _from_keyring(name: str, entry: str) -> str:
-    import keyring
-
     service, _, user = entry.partition("/")
     try:
+        import keyring
+
         found = keyring.get_password(service, user)
-    except keyring.errors.KeyringError as error:
+    except Exception as error:  # its back ends are other people's, and raise what they like
         raise _refused(name, f"the keyring does not answer ({type(error).__name__})") from None
     if found is None:
         raise _refused(name, f"the keyring has no entry {entry}")
