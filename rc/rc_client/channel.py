@@ -58,7 +58,8 @@ def from_call(error: grpc.aio.AioRpcError) -> RemoteClaudeError:
     code = str(trailers.get(CODE_KEY, ""))
     status = error.code().name
     message = error.details() or status
-    if not code and status == "UNAVAILABLE":
+    # Without a code gRPC itself speaks, not the daemon; INTERNAL: the connection ended while a message was on its way.
+    if not code and status in ("UNAVAILABLE", "INTERNAL"):
         return errors.unavailable("the daemon is not reachable", "it may be restarting; see: rc daemon status")
     if not code and status == "UNIMPLEMENTED":
         return errors.precondition("the daemon is older than this rc", "run: rc daemon restart")

@@ -64,6 +64,8 @@ class AttachedSession:
         self._typed = asyncio.Event()
         self._acked = asyncio.Event()
         self._over = False
+        self._size: TerminalSize | None = None
+        self._resizer: asyncio.Task[None] | None = None
         self._background = Background(f"session {session_id}")
         self._writer: asyncio.Task[None] | None = None
 
@@ -73,6 +75,7 @@ class AttachedSession:
         """Everything from the offsets on; with `screen`, the screen as it is and then live."""
         self._cursors = {"out": OutputCursor(out_offset), "err": OutputCursor(err_offset)}
         fresh, pause, away = screen is not None, PAUSE, 0.0
+        self._size = screen
         while True:
             request = pb.AttachSessionRequest(
                 session_id=self.session_id,
@@ -81,8 +84,8 @@ class AttachedSession:
                 screen=fresh,
                 no_follow=not follow,
             )
-            if screen is not None:
-                request.size.columns, request.size.rows = screen.columns, screen.rows
+            if self._size is not None:
+                request.size.columns, request.size.rows = self._size.columns, self._size.rows
             try:
                 with streaming(self._client.sessions.AttachSession(request, metadata=self._metadata)) as items:
                     async for item in items:
@@ -91,11 +94,12 @@ class AttachedSession:
                         pause, away = PAUSE, 0.0
                         found = self._take(item)
                         fresh = fresh and item.WhichOneof("item") != "data"
+                        if isinstance(found, Ended):
+                            self._end()
                         if found is not None:
                             yield found
-                        if isinstance(found, Ended):
-                            self._over = True
-                            return
+                    if self._over:
+                        return
                 if not follow:
                     return
             except RemoteClaudeError as error:
@@ -109,7 +113,7 @@ class AttachedSession:
 
     async def write(self, data: bytes) -> None:
         """Type; returns at once unless very much waits for a link that is away."""
-        while self._input.unacked > INPUT_MOST:
+        while self._input.unacked > INPUT_MOST and not self._over:
             self._acked.clear()
             await self._acked.wait()
         self._input.append(data)
@@ -131,17 +135,33 @@ class AttachedSession:
             return
 
     async def resize(self, size: TerminalSize) -> None:
-        """Tell the session its new size; a link that is away is told at the next attach."""
-        try:
-            await self._client.resize_session(self.sandbox_id, self.session_id, size)
-        except RemoteClaudeError as error:
-            if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.PRECONDITION):
-                raise
+        """Tell the session its new size; as soon as the link is back if it is away."""
+        self._size = size
+        if self._resizer is None or self._resizer.done():
+            self._resizer = self._background.spawn(self._resize(), "resize")
 
     async def close(self) -> None:
         """Detach; the session lives on."""
-        self._over = True
+        self._end()
         await self._background.close()
+
+    async def _resize(self) -> None:
+        told, pause = None, PAUSE
+        while told != self._size and self._size is not None and not self._over:
+            size = self._size
+            try:
+                await self._client.resize_session(self.sandbox_id, self.session_id, size)
+                told, pause = size, PAUSE
+            except RemoteClaudeError as error:
+                if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
+                    return
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _end(self) -> None:
+        """Nothing that waits for the session need wait any longer."""
+        self._over = True
+        self._acked.set()
 
     def _wake(self) -> None:
         self._typed.set()
@@ -171,7 +191,9 @@ class AttachedSession:
                 return
             except RemoteClaudeError as error:
                 if error.code is not ErrorCode.UNAVAILABLE:
-                    # The session has ended: what was typed after it is for nobody.
+                    # The session has ended, or reads no more: what was typed is for nobody.
+                    self._input.ack(self._input.next)
+                    self._acked.set()
                     return
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -187,15 +209,19 @@ class AttachedSession:
                 sent, data = self._input.pending(sent, PIECE)
                 end = self._ending and sent + len(data) == self._input.next
                 if data or (end and not self._end_sent):
-                    await call.write(
-                        pb.WriteSessionRequest(
-                            session_id=self.session_id,
-                            writer_id=self._input.writer_id,
-                            from_byte=sent,
-                            data=data,
-                            end=end,
-                        )
+                    request = pb.WriteSessionRequest(
+                        session_id=self.session_id,
+                        writer_id=self._input.writer_id,
+                        from_byte=sent,
+                        data=data,
+                        end=end,
                     )
+                    try:
+                        await call.write(request)
+                    except asyncio.InvalidStateError:
+                        # The call has ended already: the reading side is about to learn why.
+                        await asyncio.wait([acks])
+                        break
                     sent += len(data)
                     self._end_sent = end
                     continue

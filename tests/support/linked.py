@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +144,11 @@ class Linked:
 
 @asynccontextmanager
 async def linked(
-    kind: str = "none", *, timing: Timing | None = None, through: type[Through] | None = None, cap: int = CAP
+    kind: str = "none",
+    *,
+    timing: Timing | None = None,
+    through: Callable[[Sandbox], Sandbox] | None = None,
+    cap: int = CAP,
 ) -> AsyncIterator[Linked]:
     """A sandbox of this kind and its link; all of it is gone afterwards."""
     async with place(kind) as where, Background("test") as background:

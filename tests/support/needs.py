@@ -71,4 +71,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "git": command("git"),
     "tmux": command("tmux"),
     "strace": command("strace"),
+    "vim": command("vim"),
+    "less": command("less"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from rc_daemon.links import Links
@@ -12,7 +13,7 @@ from rc_daemon.links.calls import unary
 from rc_daemon.sessions.mirror import Mirrors
 from rc_daemon.sessions.mirrored import MirroredSession
 from rc_protos import errors
-from rc_protos.errors import RemoteClaudeError
+from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState
 from rc_protos.stream.marks import Mark
 from rc_protos.stream.segments import SegmentReader
@@ -24,8 +25,12 @@ log = logging.getLogger("rc.attach")
 FindTask = Callable[[str], Awaitable[str]]
 Items = AsyncIterator[pb.AttachSessionResponse]
 JIGGLE_SECONDS = 0.05
+WHOLE_SCREEN = b"\x1b7\x1b[r\x1b8"
 INTRODUCTION_SECONDS = 2.0
 LINK_SECONDS = 5.0
+# How long a change of size waits for a link that is away.
+RESIZE_SECONDS = 600.0
+AGAIN_SECONDS = 0.2
 
 
 class Attachments:
@@ -92,26 +97,46 @@ class Attachments:
         view = _View(session, start, 0, only_out=True)
         async for item in view.items(follow=False, last=False):
             yield item
+        changes = session.size != (request.size.columns, request.size.rows)
         if not session.over:
             self._mirrors.background.spawn(self._resize(session, request.size), f"resize {session.id}")
         async for item in view.items(follow=not request.no_follow):
             yield item
+            if changes and item.mark.kind == "resize" and item.mark.size == request.size:
+                # A terminal whose size changes forgets its scroll region, and programs count on that.
+                at = item.mark.out_offset
+                yield pb.AttachSessionResponse(preamble=pb.ScreenPreamble(data=WHOLE_SCREEN, out_offset=at))
+                changes = False
 
     async def _resize(self, session: MirroredSession, size: pb.TerminalSize) -> None:
-        link = self._links.get(self._mirrors.sandbox_of(session.id))
-        if link is None or size.columns <= 0 or size.rows <= 0:
+        """Give the session this size, over cuts, unless somebody else gives it another one meanwhile."""
+        if size.columns <= 0 or size.rows <= 0:
             return
-        sizes = [size]
-        if session.size == (size.columns, size.rows):
+        before = session.size
+        mine = {before, *((each.columns, each.rows) for each in (size, _another(size)))}
+        until = time.monotonic() + RESIZE_SECONDS
+        while not session.over and session.size in mine and time.monotonic() < until:
+            try:
+                await self._jiggle(session.id, size)
+                return
+            except RemoteClaudeError as error:
+                if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
+                    log.info("resize of %s: %s", session.id, error.message)
+                    return
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _jiggle(self, session_id: str, size: pb.TerminalSize) -> None:
+        link = self._links.get(self._mirrors.sandbox_of(session_id))
+        if link is None:
+            raise errors.unavailable("there is no link")
+        await link.up(LINK_SECONDS)
+        now = (await unary(link.sessions.GetSession, pb.GetSessionRequest(session_id=session_id))).session
+        if now.size == size:
             # The same size would be no change, and nothing to a program that compares.
-            other = size.rows - 1 if size.rows > 1 else 2
-            sizes = [pb.TerminalSize(columns=size.columns, rows=other), size]
-        try:
-            for each in sizes:
-                await unary(link.sessions.ResizeSession, pb.ResizeSessionRequest(session_id=session.id, size=each))
-                await asyncio.sleep(JIGGLE_SECONDS if each is not sizes[-1] else 0)
-        except RemoteClaudeError as error:
-            log.info("resize of %s: %s", session.id, error.message)
+            other = pb.ResizeSessionRequest(session_id=session_id, size=_another(size))
+            await unary(link.sessions.ResizeSession, other)
+            await asyncio.sleep(JIGGLE_SECONDS)
+        await unary(link.sessions.ResizeSession, pb.ResizeSessionRequest(session_id=session_id, size=size))
 
 
 class _View:
@@ -175,6 +200,11 @@ class _View:
         session = self._session
         more = any(session.end(name) > at for name, at in self._streams.items())
         return more or session.over or self._next_mark() <= self._streams["out"]
+
+
+def _another(size: pb.TerminalSize) -> pb.TerminalSize:
+    """Nearly the same size."""
+    return pb.TerminalSize(columns=size.columns, rows=size.rows - 1 if size.rows > 1 else 2)
 
 
 async def _introduction(session: MirroredSession) -> None:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import random
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.emulator import Emulator
+from support.painter import screenful
 
 from rc_protos.stream.terminal import ModeTracker
 
@@ -153,18 +152,6 @@ def test_a_boundary_is_a_line_or_an_escape_or_a_character() -> None:
     assert fed(b"\x1b]0;ti").safe_boundary(b"t\nle\x07x\x1b[H") == len(b"t\nle\x07x")
     assert fed(b"").safe_boundary(b"one\x1b[1mtwo") == 3
     assert fed(wide[:1]).safe_boundary(wide[1:] + wide) == 2
-
-
-def screenful(number: int, columns: int, rows: int) -> bytes:
-    """What a full-screen program draws: everything, addressed, coloured."""
-    chooser = random.Random(number)
-    parts = [b"\x1b[H\x1b[2J"]
-    for row in range(1, rows + 1):
-        text = "".join(chooser.choice("abc 中文é─│") for _ in range(columns // 3))
-        colour = chooser.choice(["0", "1;31", "7", "38;5;99", "48;2;9;8;7", "4"])
-        parts.append(f"\x1b[{row};1H\x1b[{colour}m{text}\x1b[K".encode())
-    parts.append(b"\x1b[0m\x1b[5;7H")
-    return b"".join(parts)
 
 
 def fresh_look(log: bytes, limit: int, columns: int, rows: int) -> Emulator:
