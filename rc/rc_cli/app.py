@@ -52,6 +52,11 @@ def run(argv: list[str]) -> int:
         raise usage(words[:1].lower() + words[1:], f"see: {context.command_path if context else 'rc'} --help") from None
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except SystemExit as ended:
+        # Typer's answer to a broken pipe is 1, which here means that a task failed.
+        if isinstance(ended.__context__, BrokenPipeError):
+            raise ended.__context__ from None
+        raise
     return code if isinstance(code, int) else 0
 
 

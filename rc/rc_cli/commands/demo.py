@@ -12,6 +12,7 @@ from rc_cli.commands.follow import Follower
 from rc_cli.credentials import present
 from rc_cli.loop import with_client
 from rc_cli.view.text import clean, coloured, one_line, paint
+from rc_client.start import ensure
 from rc_protos import ids
 from rc_protos.errors import ErrorCode, RemoteClaudeError, usage
 from rc_protos.model import Isolation, Task, TaskSpec
@@ -26,6 +27,7 @@ def demo(directory: str | None, *, yes: bool) -> int:
     """Make the repository, run the task, show what came of it."""
     from rc_demo.repository import PROMPT, make_demo_repository
 
+    ensure()
     place = Path(directory).absolute() if directory else Path(tempfile.mkdtemp(prefix="rc-demo-")) / "basket"
     try:
         make_demo_repository(place)

@@ -13,7 +13,7 @@ from rc_cli.view.conversation import Printer
 from rc_cli.view.text import clean
 from rc_protos.background import Background
 from rc_protos.errors import EXIT_OK, EXIT_TASK_FAILED, RemoteClaudeError
-from rc_protos.model import Event, Task, TaskState
+from rc_protos.model import Event, RequestState, Task, TaskState
 
 if TYPE_CHECKING:
     from rc_client.client import DaemonClient
@@ -43,13 +43,15 @@ class Follower:
         self._hints = hints
         self._printer = Printer()
         self._interrupted = asyncio.Event()
-        self._answered: set[str] = set()
+        self._pending: set[str] = set()
         self._interactive = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
 
     async def follow(self, after_seq: int = 0) -> int:
         """Print from a sequence number on; the exit code."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupted.set)
+        requests = await self._client.list_requests(self._task.id)
+        self._pending = {each.id for each in requests if each.state is RequestState.PENDING}
         async with Background("follow") as background:
             while True:
                 watching = background.spawn(self._watch(after_seq, background), "watch")
@@ -71,12 +73,14 @@ class Follower:
             self._seen = event.seq
             payload = json.loads(event.payload)
             self._print(event, payload)
-            if event.kind in ("request.answered", "request.withdrawn"):
-                self._answered.add(str(payload.get("id")))
-            if event.kind == "request.opened":
+            # Up to here it is history: turns that ended, requests that were answered.
+            new = event.seq > self._task.last_seq
+            if event.kind == "request.opened" and (new or payload.get("id") in self._pending):
                 await self._asked(payload)
-            if event.kind == "task.state" and TaskState(payload["to"]).settled:
-                return self._settled(TaskState(payload["to"]))
+            if new and (state := settled_by(event)):
+                return self._settled(state)
+            if event.seq == self._task.last_seq and self._task.state.settled:
+                return self._settled(self._task.state)
         return EXIT_TASK_FAILED
 
     def _print(self, event: Event, payload: dict[str, Any]) -> None:
@@ -147,6 +151,12 @@ class Follower:
         elif state is TaskState.FAILED:
             sys.stderr.write(f"— next: rc show {name} · rc logs {name} · rc retry {name}\n")
         return EXIT_TASK_FAILED if state is TaskState.FAILED else EXIT_OK
+
+
+def settled_by(event: Event) -> TaskState | None:
+    """The state in which the task comes to rest by this event, if it does; states of a newer daemon are no rest."""
+    word = json.loads(event.payload).get("to") if event.kind == "task.state" else None
+    return next((state for state in TaskState if state.settled and state == word), None)
 
 
 async def read_line(instead: asyncio.Future[str] | None = None) -> str:

@@ -41,7 +41,12 @@ def run_task(prompt: str | None = None, *, detach: bool = False, as_json: bool =
         return 0
     sys.stderr.write(f"— {name} on branch {task['branch']}\n")
     sys.stderr.flush()
-    return _follow(task["id"], as_json=as_json)
+    try:
+        return _follow(task["id"], as_json=as_json)
+    except KeyboardInterrupt:
+        # So early that nobody was there to ask.
+        sys.stderr.write(f"\n— detached, {name} goes on; come back with: rc attach {name}\n")
+        return 0
 
 
 def request(

@@ -36,7 +36,9 @@ def get(key: str) -> int:
 def put(key: str, value: str) -> int:
     """Write one value."""
     written, file = with_client(lambda client: client.set_config(key, value))
-    sys.stderr.write(f"{written.key} = {written.value} in {file}\n    rc daemon restart makes limits take effect\n")
+    sys.stderr.write(f"{written.key} = {written.value} in {file}\n")
+    if "." in written.key:
+        sys.stderr.write("    it takes effect with: rc daemon restart\n")
     return 0
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rc_client.client import DaemonClient
 
 HISTORY = 400
-HELP = "type to say something · /cancel ends the turn · y or n answers · Ctrl-] detaches"
+HELP = "type to talk · /cancel ends the turn · y or n answers · Ctrl-] detaches"
 
 
 class Talk:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rc_cli.commands.follow import settled_by
 from rc_cli.loop import with_client
 from rc_cli.view.conversation import Printer
 from rc_protos.background import Background
@@ -75,8 +76,7 @@ def wait(names: Sequence[str], seconds: float) -> int:
         if task.state.settled:
             return task.state
         async for event in client.watch_events(task.id, after_seq=task.last_seq, kinds=("task.state",)):
-            state = TaskState(json.loads(event.payload)["to"])
-            if state.settled:
+            if state := settled_by(event):
                 return state
         return TaskState.FAILED
 
@@ -91,21 +91,24 @@ def wait(names: Sequence[str], seconds: float) -> int:
     return with_client(whole)
 
 
-def follow_log(task: str, *, tail: int | None, since: str) -> int:
+def follow_log(name: str, *, tail: int | None, since: str) -> int:
     """The conversation so far, then live until the task is settled."""
-    from rc_cli.view.log import logs
+    from rc_cli.view.log import conversation, fetch
 
     async def whole(client: DaemonClient) -> int:
-        found = await client.get_task(task)
-        await asyncio.to_thread(logs, task, tail="" if tail is None else tail, since=since)
-        sys.stdout.flush()
+        before = await client.get_task(name)
+        found = await asyncio.to_thread(fetch, before.id, since=since)
+        last = int(found[-1]["seq"]) if found else before.last_seq
+        now = await client.get_task(before.id)
         printer = Printer()
-        _, last = await client.list_events(found.id, tail=1)
-        async for event in client.watch_events(found.id, after_seq=max(found.last_seq, min(last, found.last_seq))):
-            sys.stdout.write(printer.show(event.kind, json.loads(event.payload)))
-            sys.stdout.flush()
-            if settles(event):
-                break
+        sys.stdout.write(conversation(found, printer, -1 if tail is None else tail))
+        sys.stdout.flush()
+        if not now.state.settled or now.last_seq > last:
+            async for event in client.watch_events(before.id, after_seq=last):
+                sys.stdout.write(printer.show(event.kind, json.loads(event.payload)))
+                sys.stdout.flush()
+                if settled_by(event) or (now.state.settled and event.seq >= now.last_seq):
+                    break
         sys.stdout.write(printer.finish())
         return 0
 
@@ -131,11 +134,6 @@ def follow_events(task: str, *, tail: int | None, since: str, as_json: bool) -> 
         return 0
 
     return with_client(whole)
-
-
-def settles(event: Event) -> bool:
-    """Whether nothing more happens to the task by itself after this event."""
-    return event.kind == "task.state" and TaskState(json.loads(event.payload)["to"]).settled
 
 
 def as_wire(event: Event) -> dict[str, object]:

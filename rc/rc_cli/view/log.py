@@ -21,15 +21,16 @@ def logs(task: str, *, tail: str | int = "", since: str = "", as_json: bool = Fa
     """Print the conversation of a task so far; `tail` counts its last lines, with JSON its last events."""
     if as_json:
         return events(task, tail=tail, since=since, as_json=True)
-    found = fetch(task, since=since)
     printer = Printer()
-    lines = "".join(printer.show(each["kind"], decode(each.get("payload", "{}"))) for each in found)
-    lines += printer.finish()
-    wanted = number(tail)
-    if wanted >= 0:
-        lines = "".join(f"{line}\n" for line in lines.splitlines()[-wanted:]) if wanted else ""
-    sys.stdout.write(lines)
+    sys.stdout.write(conversation(fetch(task, since=since), printer, number(tail)) + printer.finish())
     return 0
+
+
+def conversation(found: list[dict[str, Any]], printer: Printer, tail: int = -1) -> str:
+    """Events as text, of which the last `tail` lines are kept; -1 keeps all. A last line may still be open."""
+    text = "".join(printer.show(each["kind"], decode(each.get("payload", "{}"))) for each in found)
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[max(len(lines) - tail, 0) :]) if tail >= 0 else text
 
 
 def events(task: str = "", *, tail: str | int = "", since: str = "", as_json: bool = False) -> int:
