@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,9 +156,9 @@ def only_one(lock: Path, progress: Progress) -> Iterator[None]:
 
 def environment_name() -> str:
     """Changes with the declared dependencies, the Python and the way set-up works."""
-    content = b"\0".join(
-        [(ROOT / "pyproject.toml").read_bytes(), Path(__file__).read_bytes(), sys.version.encode(), sys.prefix.encode()]
-    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = [project["build-system"], project["project"], project["tool"]["hatch"], sys.version, sys.prefix]
+    content = json.dumps(declared, sort_keys=True).encode() + Path(__file__).read_bytes()
     return f"env-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
