@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 # Making a base of a large working tree takes its time.
 CREATE_SECONDS = 600.0
+# What the daemon says to do about a coding agent that is not installed.
+INSTALL = "rc agent install "
 
 
 def run_task(prompt: str | None = None, *, detach: bool = False, as_json: bool = False, **wish: Any) -> int:
     """Create, then follow until it settles; the exit code says how it ended. `wish`: see `request`."""
-    answer = call("TaskService.CreateTask", request(prompt, **wish), seconds=CREATE_SECONDS)
+    answer = _create(request(prompt, **wish))
     task = answer["task"]
     for notice in answer.get("notices", ()):
         sys.stderr.write(f"— {clean(notice)}\n")
@@ -85,6 +87,24 @@ def request(
         "maxRetries": retries,
     }
     return {"spec": spec, "credentials": present(), "requestId": ids.new_id(), "directory": os.getcwd()}
+
+
+def _create(wish: dict[str, Any]) -> Any:
+    """Make the task; a coding agent that is not installed is offered to a person."""
+    try:
+        return call("TaskService.CreateTask", wish, seconds=CREATE_SECONDS)
+    except Exception as error:
+        hint = getattr(error, "hint", "")
+        if not hint.startswith(INSTALL) or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        sys.stderr.write(f"{clean(str(getattr(error, 'message', error)))}. Install it now? [Y/n] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().lower() not in ("\n", "y\n", "yes\n"):
+            raise
+    from rc_cli.commands.agents import install
+
+    install(hint.removeprefix(INSTALL))
+    return call("TaskService.CreateTask", wish, seconds=CREATE_SECONDS)
 
 
 def _follow(task_id: str, *, as_json: bool) -> int:
