@@ -252,3 +252,17 @@ async def until(condition: object, seconds: float = 20.0) -> None:
             return
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.02)
+
+
+def agent_pid(root: Path) -> int:
+    """The one agent that serves below a directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            below = os.fsencode(root) in (process / "environ").read_bytes()
+            if below and (process / "cmdline").read_bytes().endswith(b"\0serve\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    assert len(found) == 1, found
+    return found[0]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.linked import PATIENCE, QUICK, Linked, Piped, Through, bundle, changed_bundle, linked, until
+from support.agent import agent_pid
+from support.linked import PATIENCE, QUICK, Piped, Through, bundle, changed_bundle, linked, until
 
 from rc_daemon.links import Identity, Links, SandboxLink
 from rc_daemon.links.calls import streaming, unary
@@ -134,7 +135,7 @@ async def test_a_sandbox_without_python_says_so() -> None:
 async def test_a_frozen_agent_is_noticed_and_heals() -> None:
     async with linked(timing=QUICK) as given:
         await given.link.up(PATIENCE)
-        pid = agent_pid(given)
+        pid = agent_pid(given.root)
         os.kill(pid, signal.SIGSTOP)
         try:
             await until(lambda: given.link.state is LinkState.DOWN)
@@ -142,14 +143,14 @@ async def test_a_frozen_agent_is_noticed_and_heals() -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
         await given.link.up(PATIENCE)
-        assert agent_pid(given) == pid
+        assert agent_pid(given.root) == pid
 
 
 async def test_a_killed_agent_comes_back_under_its_sessions() -> None:
     async with linked() as given:
         await given.open("s1", "sh", "-c", "read line; echo got $line; exit 4")
         first = given.link.hello
-        os.kill(agent_pid(given), signal.SIGKILL)
+        os.kill(agent_pid(given.root), signal.SIGKILL)
         await until(lambda: given.link.state is LinkState.DOWN)
         await given.link.up(PATIENCE)
         assert first is not None
@@ -261,19 +262,3 @@ async def test_nothing_stays_open() -> None:
     await asyncio.sleep(0.1)
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     assert {task.get_name() for task in asyncio.all_tasks()} == {asyncio.current_task().get_name()}  # type: ignore[union-attr]
-
-
-def agent_pid(given: Linked) -> int:
-    """The agent's process: it holds the lock in its state directory."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                command = Path(f"/proc/{name}/cmdline").read_bytes()
-                environment = Path(f"/proc/{name}/environ").read_bytes()
-            except OSError:
-                continue
-            if command.endswith(b"\0serve\0") and os.fsencode(given.root) in environment:
-                found.append(int(name))
-    assert len(found) == 1, found
-    return found[0]
