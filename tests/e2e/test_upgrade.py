@@ -104,7 +104,7 @@ class Live:
         (self.workspace / "go").touch()
         for task, name in (("turn", "turn.txt"), ("asking", "asked.txt")):
             await wait_for(self.client, task, TaskState.DONE)
-            assert f" b/{name}" in await diff(self.client, task)
+            await brought(self.client, task, f" b/{name}")
             opened, _ = await self.client.list_events(task, kinds=("session.opened",))
             assert [json.loads(each.payload)["kind"] for each in opened].count("coding-agent") == 1
 
@@ -181,8 +181,11 @@ async def says(client: DaemonClient, task: str, text: str) -> None:
     await wait_for(client, task, TaskState.DONE)
 
 
-async def diff(client: DaemonClient, task: str) -> str:
-    return b"".join([chunk async for chunk in client.diff_task(task)]).decode()
+async def brought(client: DaemonClient, task: str, text: str) -> None:
+    """Wait until the task's safe copy has it: after a cut it is taken again, within a minute."""
+    async with asyncio.timeout(SECONDS):
+        while text not in b"".join([chunk async for chunk in client.diff_task(task)]).decode():
+            await asyncio.sleep(0.2)
 
 
 async def test_an_upgrade_and_a_roll_back_under_live_tasks(
@@ -216,7 +219,7 @@ async def test_an_upgrade_and_a_roll_back_under_live_tasks(
         for task in ("turn", "asking"):
             await client.say_task(task, "demo: write more.txt two; say again")
             await says(client, task, "again")
-            assert " b/more.txt" in await diff(client, task)
+            await brought(client, task, " b/more.txt")
         await at.all_seen()
 
 
@@ -287,5 +290,5 @@ async def test_a_newer_registry_is_refused_and_its_backup_goes_on(
         await runs(client, coming)
         await client.say_task("turn", "demo: write more.txt two; say again")
         await says(client, "turn", "again")
-        assert " b/more.txt" in await diff(client, "turn")
+        await brought(client, "turn", " b/more.txt")
         await at.all_seen()
