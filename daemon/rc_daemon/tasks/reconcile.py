@@ -12,6 +12,7 @@ from rc_daemon.tasks.advance import advance
 from rc_daemon.tasks.backoff import delay
 from rc_daemon.tasks.carry import Carrier
 from rc_daemon.tasks.look import look
+from rc_daemon.tasks.moves import RUNNING
 from rc_daemon.tasks.observation import Trouble
 from rc_daemon.tasks.parts import Parts
 from rc_protos.errors import ErrorCode, RemoteClaudeError
@@ -101,9 +102,9 @@ class Reconciler:
             except RemoteClaudeError as error:
                 return self._failed(task, action, error)
             self._succeeded(task_id, action)
-        if isinstance(actions[-1], Settle) and actions[-1].state is not task.state:
-            # Another task may have the slot.
-            self.wake_all()
+            if isinstance(action, Settle) and task.state in RUNNING and action.state not in RUNNING:
+                # Another task may have the slot.
+                self.wake_all()
         before, self._done[task_id] = self._done.get(task_id), list(actions)
         return time.time() + (BREATH if before == actions else 0.0)
 
