@@ -20,9 +20,11 @@ def main() -> int:
     """Never fails: a test that misses a part says so, and fails where CI=true."""
     sys.path[:0] = [str(ROOT / "tests")]
     from support import claude, engine
+    from support.needs import faketime_library
 
     wanted = DEBIAN if engine.answers() else {**DEBIAN, **ENGINE}
     missing = sorted(package for command, package in wanted.items() if not shutil.which(command))
+    missing += [] if faketime_library() else ["libfaketime"]
     if missing:
         debian(missing)
     if shutil.which("mmdebstrap"):

@@ -10,9 +10,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import hypothesis
 import pytest
 from support import engine
+from support.failpoints import hit_log
 from support.needs import pytest_runtest_setup
 
-__all__ = ["pytest_runtest_setup"]
+__all__ = ["hit_log", "pytest_runtest_setup"]
 
 # The machine may be busy with anything: no example has a deadline.
 hypothesis.settings.register_profile("rc", deadline=None)
@@ -22,6 +23,7 @@ hypothesis.settings.load_profile("rc")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--rounds N`: how often the chaos tests try; the long runs are the same code with more."""
     parser.addoption("--rounds", type=int, default=12, help="rounds of the kill and cut tests")
+    parser.addoption("--hits", default="", help="a file that keeps which failpoint was hit in which test")
 
 
 @pytest.fixture

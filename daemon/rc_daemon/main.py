@@ -25,6 +25,7 @@ from rc_daemon.status import Status
 from rc_daemon.store.rows import SessionRow
 from rc_daemon.store.store import Store
 from rc_daemon.store.tx import Tx
+from rc_daemon.tasks import clock
 from rc_daemon.tasks.inbox import InboxService
 from rc_daemon.tasks.parts import Parts
 from rc_daemon.tasks.service import TaskService
@@ -77,6 +78,7 @@ class Daemon:
             paths=self._paths,
             background=self._background,
             installation=installation,
+            clock=await store.transact(clock.take_up),
             limits=settings.limits(),
             defaults=settings.defaults,
             configured_credentials=settings.credentials,
@@ -85,6 +87,7 @@ class Daemon:
         self._tasks = TaskService(parts)
         links.listen(self._link_changed)
         mirrors.on_ended = self._session_ended
+        await self._tasks.recover()
         await self._serve(mirrors, catalog)
         self._closing.push_async_callback(self._background.close)
         self._closing.push_async_callback(links.close)

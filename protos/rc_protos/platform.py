@@ -88,6 +88,18 @@ def receive_with_pid(connection: socket.socket, most: int) -> tuple[bytes, int]:
     return data, 0
 
 
+def since_boot() -> float:
+    """Seconds since this machine was started, its sleep included on Linux; no setting of a clock moves it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if LINUX else time.monotonic()
+
+
+def boot_id() -> str:
+    """Names the time since the machine was started; empty where the system does not tell."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
+
+
 def lock(path: Path) -> int | None:
     """Take an exclusive lock, held as long as the descriptor is open; None when somebody else has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

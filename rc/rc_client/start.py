@@ -54,13 +54,14 @@ def launch(places: Paths) -> None:
     try:
         while not answers(places.grpc_socket):
             ended = process.poll()
-            if ended or time.monotonic() > deadline:
+            if (ended or 0) > 0 or time.monotonic() > deadline:
                 words = _last_words(output) or f"not ready after {START_SECONDS:g} s"
                 raise errors.unavailable(f"the daemon does not start: {words}", f"see {places.log_file}")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
-            if ended == 0:
-                # Another one was first: its socket comes, or it fails, and then one of ours tells why.
+            if ended is not None:
+                # Another one was first: its socket comes, or it fails, and then one of ours tells why. Or it was
+                # killed, which says nothing about the next.
                 time.sleep(AGAIN_SECONDS)
                 output.close()
                 process, output = _start(places)

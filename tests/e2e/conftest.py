@@ -15,6 +15,8 @@ async def home(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DaemonProcess]:
     async with daemon_home() as made:
         monkeypatch.setenv("RC_HOME", str(made.home))
         yield made
+        # pytest shows it where the test failed.
+        print(made.log()[-20000:])
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,7 @@ from rc_protos import platform
 from rc_protos.model import Isolation, Task, TaskSpec
 from rc_protos.paths import Paths
 from rc_providers.local import LocalProvider
+from rc_providers.local.layout import Layout
 
 DEADLINE = 30.0
 
@@ -29,6 +31,8 @@ class DaemonProcess:
         self.home = home
         self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
+        # One thread may end it while another brings it back.
+        self._changing = threading.Lock()
 
     @property
     def places(self) -> Paths:
@@ -55,27 +59,18 @@ class DaemonProcess:
 
     def start(self) -> None:
         """Start it and wait until it serves."""
-        from rc_client.start import answers
-
-        if self._process is not None:
-            # One that died by itself.
-            self._process.communicate(timeout=DEADLINE)
-        self._process = self.spawn()
-        deadline = time.monotonic() + DEADLINE
-        # An old socket stays behind after a kill: it must be this one that answers.
-        while not answers(self.places.grpc_socket):
-            # Zero: a client that found nobody has started one.
-            assert not self._process.poll(), self._process.communicate()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.01)
+        with self._changing:
+            self._start()
 
     def kill(self) -> None:
         """kill -9."""
-        self._end(signal.SIGKILL)
+        with self._changing:
+            self._end(signal.SIGKILL)
 
     def stop(self) -> tuple[int, str, str]:
         """A clean stop: (exit code, stdout, stderr)."""
-        return self._end(signal.SIGTERM)
+        with self._changing:
+            return self._end(signal.SIGTERM)
 
     def log(self) -> str:
         """What it has logged."""
@@ -105,6 +100,24 @@ class DaemonProcess:
         """A task of the demo coding agent."""
         fields = {"coding_agent": "demo", "repository": str(self.repository()), "isolation": Isolation.NONE} | more
         return TaskSpec(prompt, **fields)  # type: ignore[arg-type]
+
+    def _start(self) -> None:
+        from rc_client.start import answers
+
+        if self._process is not None:
+            # One that died by itself.
+            self._process.communicate(timeout=DEADLINE)
+        self._process = self.spawn()
+        deadline = time.monotonic() + DEADLINE
+        # An old socket stays behind after a kill: it must be this one that answers.
+        while not answers(self.places.grpc_socket):
+            if self._process.poll() == -signal.SIGKILL:
+                # Its failpoint was near.
+                return
+            # Zero: a client that found nobody has started one.
+            assert not self._process.poll(), self._process.communicate()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.01)
 
     def _end(self, number: int) -> tuple[int, str, str]:
         process = self._process
@@ -147,6 +160,23 @@ async def daemon_home() -> AsyncIterator[DaemonProcess]:
         yield daemon
     finally:
         await daemon.clean()
+
+
+async def destroy_sandbox(places: Paths, sandbox_id: str) -> None:
+    """From outside, behind the daemon's back: its processes are killed and its files are gone."""
+    layout = Layout(places.sandboxes / "local" / sandbox_id)
+    record, supervisor = layout.record(), layout.supervisor()
+    assert record is not None
+    # At once: nobody shall find half of it.
+    away = places.data / f"destroyed-{sandbox_id}"
+    layout.directory.rename(away)
+    if supervisor is not None:
+        platform.kill(supervisor.pid)
+        await asyncio.to_thread(platform.wait_gone, supervisor.pid, supervisor.started, DEADLINE)
+    if record.isolation == Isolation.NONE:
+        for pid in platform.with_environment(f"RC_SANDBOX={record.tag}"):
+            platform.kill(pid)
+    await asyncio.to_thread(shutil.rmtree, away)
 
 
 async def wait_for(client: object, task: str, *states: str) -> Task:

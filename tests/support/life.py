@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from rc_client import DaemonClient
@@ -14,6 +15,7 @@ from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import Event, Task, TaskState
 from rc_providers.local import LocalProvider
 from support.daemon import DaemonProcess
+from support.failpoints import armed
 
 T = TypeVar("T")
 
@@ -37,21 +39,24 @@ class Life:
 
 
 class Keeper:
-    """Starts the daemon again whenever it has died; the armed failpoint is for the first one only."""
+    """Starts the daemon again whenever it has died; each one dies at the next of `places`, the rest live."""
 
-    def __init__(self, daemon: DaemonProcess) -> None:
+    def __init__(self, daemon: DaemonProcess, log: Path | None = None) -> None:
         self.daemon = daemon
         self.kills = 0
-        self._held = False
+        self.places: list[str] = []
+        # Let it lie.
+        self.waits = False
+        self._log = log
 
     async def keep(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(0.02)
-            if not self.daemon.running:
+            if not self.waits and not self.daemon.running:
                 self.kills += 1
-                self.daemon.environment = {}
-                self.daemon.start()
+                self.daemon.environment = armed(self.places.pop(0), self._log) if self.places else {}
+                await asyncio.to_thread(self.daemon.start)
 
 
 async def again(work: Callable[[], Awaitable[T]]) -> T:
@@ -72,32 +77,44 @@ async def live(daemon: DaemonProcess, *, remove: bool = True) -> Life:
     watched: list[Event] = []
     once = ids.new_id()
     spec = daemon.spec(PROMPT, isolation="")
-    async with await DaemonClient.connect(start=False) as client, _beside(keeper.keep(), _watch(client, watched)):
+    async with await DaemonClient.connect(start=False) as client, beside(keeper.keep(), watch(client, watched)):
         task, _ = await again(lambda: client.create_task(spec, request_id=once))
-        await _until(client, task.id, TaskState.DONE)
-        diff = await again(lambda: _diff(client, task.id))
+        await until(client, task.id, TaskState.DONE)
+        diff = await again(lambda: diff_of(client, task.id))
         boxes = await LocalProvider(daemon.places.sandboxes / "local").list()
         await _stop(client, task.id)
         if remove:
             await _remove(client, task.id)
-        found, last = await again(client.list_events)
-        async with asyncio.timeout(20):
-            while not watched or watched[-1].seq < last:
-                await asyncio.sleep(0.02)
+        found = await told(client, watched)
         end = await again(lambda: client.get_task(task.id))
         life = Life(end, list(watched), found, diff, end.saved_to, keeper.kills)
     life.problems = [*_problems(life), *([f"{len(boxes)} sandboxes"] if len(boxes) != 1 else [])]
     return life
 
 
-def _problems(life: Life) -> list[str]:
-    """Everything that does not hold."""
+async def told(client: DaemonClient, watched: list[Event]) -> list[Event]:
+    """The whole log, once the watcher has heard of all of it."""
+    found, last = await again(client.list_events)
+    async with asyncio.timeout(LIFE_SECONDS):
+        while not watched or watched[-1].seq < last:
+            await asyncio.sleep(0.02)
+    return found
+
+
+def log_problems(watched: list[Event], logged: list[Event]) -> list[str]:
+    """What a watcher was told against what is recorded."""
     found = []
-    seqs = [event.seq for event in life.watched]
+    seqs = [event.seq for event in watched]
     if seqs != sorted(set(seqs)):
         found.append("the watcher saw events twice or out of order")
-    if seqs != [event.seq for event in life.logged][: len(seqs)]:
+    if seqs != [event.seq for event in logged][: len(seqs)]:
         found.append("the watcher missed events, or an acknowledged event is lost")
+    return found
+
+
+def _problems(life: Life) -> list[str]:
+    """Everything that does not hold."""
+    found = log_problems(life.watched, life.logged)
     opened = [event for event in life.logged if event.kind == "session.opened" and '"coding-agent"' in event.payload]
     if len(opened) != 1:
         found.append(f"the coding agent was started {len(opened)} times")
@@ -112,8 +129,8 @@ def _problems(life: Life) -> list[str]:
     return found
 
 
-async def _until(client: DaemonClient, task_id: str, wanted: TaskState) -> None:
-    """Wait, approving whatever is asked."""
+async def until(client: DaemonClient, task_id: str, wanted: TaskState) -> None:
+    """Wait for a state, approving whatever is asked."""
     async with asyncio.timeout(LIFE_SECONDS):
         while True:
             task = await again(lambda: client.get_task(task_id))
@@ -142,21 +159,25 @@ async def _remove(client: DaemonClient, task_id: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _diff(client: DaemonClient, task_id: str) -> bytes:
+async def diff_of(client: DaemonClient, task_id: str) -> bytes:
+    """The whole diff."""
     return b"".join([chunk async for chunk in client.diff_task(task_id)])
 
 
-async def _watch(client: DaemonClient, into: list[Event]) -> None:
+async def watch(client: DaemonClient, into: list[Event]) -> None:
+    """Everything that happens, in the order in which it is told."""
     async for event in client.watch_events():
         into.append(event)
 
 
 @contextlib.asynccontextmanager
-async def _beside(*work: Awaitable[None]) -> AsyncIterator[None]:
+async def beside(*work: Awaitable[None]) -> AsyncIterator[None]:
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,16 @@ def bwrap() -> str:
     return "" if done.returncode == 0 else f"bubblewrap is refused: {done.stderr.strip()}"
 
 
+def faketime() -> str:
+    """libfaketime, which moves the clock of one process."""
+    return "" if faketime_library() else "libfaketime is not installed"
+
+
+def faketime_library() -> Path | None:
+    """The library to preload."""
+    return next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "bwrap": bwrap,
     "docker": engine.find,
@@ -73,4 +84,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "strace": command("strace"),
     "vim": command("vim"),
     "less": command("less"),
+    "faketime": faketime,
 }

@@ -348,6 +348,7 @@ class Conversation:
             if process is not None:
                 self._attach()
             raise
+        failpoint("conversation.close.after_call")
         await self._over(reason, None, (), reason)
 
     async def _end_native(self) -> None:

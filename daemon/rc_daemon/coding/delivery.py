@@ -12,6 +12,7 @@ from rc_daemon.store.rows import OutboxRow
 from rc_daemon.store.store import Store
 from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.failpoints import failpoint
 from rc_protos.v1 import session_pb2 as pb
 
 log = logging.getLogger("rc.delivery")
@@ -82,6 +83,7 @@ class Delivery:
         if link is None:
             raise errors.unavailable(f"there is no link to sandbox {self._sandbox_id}")
         await link.up(LINK_SECONDS)
+        failpoint("outbox.deliver.before")
         writer_id, last = rows[-1].writer_id, rows[-1].from_byte + len(rows[-1].data)
         async with opened(link.sessions.WriteSession.open()) as stream:
             for row in rows:
@@ -106,4 +108,5 @@ class Delivery:
                 await stream.recv_trailing_metadata()  # type: ignore[attr-defined]
                 raise ConnectionResetError("the agent ended the call")
             reached = answer.watermark
+        failpoint("outbox.deliver.after")
         await self._store.transact(lambda tx: tx.outbox_ack(self._session_id, writer_id, reached))

@@ -18,6 +18,7 @@ from rc_daemon.sessions.screen import Screens
 from rc_protos import errors
 from rc_protos.background import Background
 from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.failpoints import failpoint
 from rc_protos.model import ExitStatus
 from rc_protos.v1 import session_pb2 as pb
 
@@ -246,8 +247,10 @@ class Copy:
         request = pb.AckMirrorRequest(
             session_id=session.id, out_offset=session.end("out"), err_offset=session.end("err")
         )
+        failpoint("mirror.ack.before")
         try:
             await unary(self._link.sessions.AckMirror, request)
+            failpoint("mirror.ack.after")
         except RemoteClaudeError as error:
             if error.code is ErrorCode.UNAVAILABLE:
                 raise

@@ -66,7 +66,7 @@ class StartConversation(Action):
 
 @dataclass(frozen=True)
 class WakeConversation(Action):
-    """Let the coding agent have its queued prompts."""
+    """Let the coding agent have its queued prompts and answers."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,6 @@ class Release(Action):
 
 @dataclass(frozen=True)
 class Wait(Action):
-    """Nothing to do before this time (seconds since the epoch; 0: the next regular look)."""
+    """Nothing to do before this time (by `clock.Clock`; 0: the next regular look)."""
 
     until: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rc_daemon.coding.view import ConversationView, Phase
 from rc_daemon.tasks import actions as act
 from rc_daemon.tasks.actions import Action, Settle, Wait
-from rc_daemon.tasks.endings import closing, removing, stopping
+from rc_daemon.tasks.endings import REACH_ATTEMPTS, SAVE_ATTEMPTS, closing, removing, stopping
 from rc_daemon.tasks.observation import Observation, SandboxView
 from rc_protos.model import Intent, LinkState, SandboxState, Task, TaskState
 from rc_providers.base import Presence
@@ -25,7 +25,6 @@ TURN_REASONS = {
     "error": "the turn ended with an error",
     "timeout": "it ran out of time",
 }
-SAVE_ATTEMPTS = 2
 
 
 def advance(task: Task, seen: Observation) -> list[Action]:
@@ -65,7 +64,8 @@ def queue_reason(ahead: int) -> str:
 def _trying_again(task: Task, seen: Observation) -> Settle:
     state = TaskState.PROVISIONING if task.state is TaskState.QUEUED else task.state
     trouble = seen.trouble
-    return Settle(state, f"{trouble.error}; trying again ({trouble.attempts} of {trouble.limit})")
+    tries = f" ({trouble.attempts} of {trouble.limit})" if trouble.attempts else ""
+    return Settle(state, f"{trouble.error}; trying again{tries}")
 
 
 def _waits_for_credentials(task: Task, seen: Observation) -> list[Action]:
@@ -84,13 +84,14 @@ def _sandbox(task: Task, seen: Observation) -> list[Action]:
         return [Settle(TaskState.PROVISIONING, again), act.IntendSandbox()]
     if box.state is SandboxState.INTENDED:
         return [Settle(TaskState.PROVISIONING, task.reason), act.CreateSandbox()]
-    if seen.link is LinkState.UP:
+    if seen.link is LinkState.UP and box.state is SandboxState.RUNNING:
         return []
     if box.presence is None:
         return [_entered(task, "the provider cannot be reached"), Wait()]
     if box.presence is Presence.GONE:
         return [act.LoseSandbox()]
-    if box.presence is Presence.STOPPED:
+    if box.presence is Presence.STOPPED or box.state is SandboxState.STOPPED:
+        # It may run already, for a shell or from before a crash: that is recorded too.
         return [_entered(task, ""), act.StartSandbox()]
     return [_entered(task, "connecting to the sandbox"), act.EnsureLink()]
 
@@ -127,7 +128,7 @@ def _talk(seen: Observation) -> list[Action]:
         case Phase.READY:
             return [Settle(TaskState.WORKING), act.WakeConversation(), *_look(seen)]
         case _:
-            return [Settle(TaskState.WORKING), *_look(seen)]
+            return [Settle(TaskState.WORKING, f"held: {seen.held}" if seen.held else ""), *_look(seen)]
 
 
 def _start(seen: Observation) -> list[Action]:
@@ -172,11 +173,13 @@ def _finish(seen: Observation, stop_reason: str) -> list[Action]:
 
 
 def _save_then(seen: Observation, settle: Settle) -> list[Action]:
-    """A copy of the work before the task rests, if there is a way to it."""
-    reachable = seen.link is LinkState.UP and seen.prepared
-    if reachable and seen.work.saved_turn < seen.conversation.turn and seen.work.failures < SAVE_ATTEMPTS:
+    """A copy of the work before the task rests, if there is a way to it; after a restart the link comes first."""
+    if not seen.prepared or seen.work.saved_turn >= seen.conversation.turn or seen.work.failures >= SAVE_ATTEMPTS:
+        return [settle]
+    if seen.link is LinkState.UP:
         return [act.SaveWork()]
-    return [settle]
+    there = seen.sandbox is not None and not seen.sandbox.lost and seen.sandbox.presence is Presence.RUNNING
+    return [act.EnsureLink()] if there and seen.trouble.attempts < REACH_ATTEMPTS else [settle]
 
 
 def _look(seen: Observation) -> list[Action]:
@@ -202,10 +205,12 @@ def _out_of_time(task: Task, seen: Observation) -> list[Action]:
 def _resting(task: Task, seen: Observation) -> list[Action]:
     """A settled task: its work is looked after, and what nobody uses is put to sleep."""
     box = seen.sandbox
-    if box is None or box.lost or box.state is SandboxState.STOPPED:
+    if box is None or box.lost:
         return []
     if box.presence is Presence.GONE:
         return [act.LoseSandbox()]
+    if box.state is SandboxState.STOPPED and box.presence is not Presence.RUNNING:
+        return []
     if box.presence is Presence.STOPPED:
         return [act.StopSandbox()]
     if seen.link is not LinkState.UP:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from rc_providers.base import Capability, SandboxSpec
 log = logging.getLogger("rc.tasks")
 
 LINK_SECONDS = 60.0
+LINK_LOOK_SECONDS = 5.0
 
 
 class Carrier:
@@ -93,9 +93,9 @@ class Carrier:
             )
             tx.put_task(changed)
             if not action.state.settled and not journal.work(tx, task.id).get("started"):
-                journal.note_work(tx, task.id, started=time.time())
+                journal.note_work(tx, task.id, started=self._parts.clock.now())
             if action.state.settled:
-                journal.note_work(tx, task.id, started=0)
+                journal.note_work(tx, task.id, started=0, rested=self._parts.clock.now())
             if now.state is not action.state or now.reason != action.reason:
                 payload = {"from": now.state, "to": action.state, "reason": action.reason}
                 tx.append("task.state", task.id, payload)
@@ -177,6 +177,7 @@ class Carrier:
         row = await self._row(task)
         sandbox = await self._attached(row)
         await sandbox.start()
+        failpoint("task.StartSandbox.started")
         await self._put(replace(row, state=SandboxState.RUNNING), "sandbox.started")
         self._parts.links.ensure(row.id, sandbox, row.epoch)
 
@@ -187,14 +188,25 @@ class Carrier:
 
     async def _link(self, task: Task, _action: Action) -> None:
         row = await self._row(task)
-        link = self._parts.links.ensure(row.id, await self._attached(row), row.epoch)
-        await link.up(LINK_SECONDS)
+        sandbox = await self._attached(row)
+        link = self._parts.links.ensure(row.id, sandbox, row.epoch)
+        deadline = self._parts.clock.now() + LINK_SECONDS
+        while True:
+            try:
+                await link.up(LINK_LOOK_SECONDS)
+                return
+            except RemoteClaudeError as error:
+                hopeless = error.code is not errors.ErrorCode.UNAVAILABLE
+                # A sandbox that is gone is not waited for.
+                if hopeless or self._parts.clock.now() > deadline or not await _runs(sandbox):
+                    raise
 
     async def _stop(self, task: Task, _action: Action) -> None:
         row = await self._row(task)
         sandbox = await self._attached(row)
         await self._parts.links.drop(row.id)
         await sandbox.stop()
+        failpoint("task.StopSandbox.stopped")
         await self._part_from(task, row, "stopped")
         await self._put(replace(row, state=SandboxState.STOPPED), "sandbox.stopped")
 
@@ -209,6 +221,7 @@ class Carrier:
         except RemoteClaudeError as error:
             if error.code is not errors.ErrorCode.NOT_FOUND:
                 raise
+        failpoint("task.DestroySandbox.destroyed")
         await self._part_from(task, row, "removed")
         await self._put(replace(row, state=SandboxState.DESTROYED), "sandbox.destroyed")
 
@@ -229,6 +242,7 @@ class Carrier:
         borrows = Capability.BIND in self._parts.provider(row.provider).capabilities
         home = link.hello.home.decode()
         start = await workspace.prepare(link, task, base, copy, home, borrows=borrows)
+        failpoint("task.Prepare.prepared")
 
         def work(tx: Tx) -> None:
             tx.put_doc(journal.PREPARED, row.id, {"workspace": link.hello.workspace.decode(), "home": home})
@@ -248,7 +262,7 @@ class Carrier:
 
             def work(tx: Tx) -> None:
                 failures = int(journal.work(tx, task.id).get("failures", 0)) + 1
-                journal.note_work(tx, task.id, failures=failures, error=message, looked=time.time())
+                journal.note_work(tx, task.id, failures=failures, error=message, looked=self._parts.clock.now())
                 if failures >= 2:
                     journal.note_work(tx, task.id, saved_turn=turn)
                     tx.append("error", task.id, {"message": message, "hint": "the last safe copy is kept"})
@@ -267,9 +281,10 @@ class Carrier:
         if link is None or link.hello is None:
             raise errors.unavailable("the link to the sandbox is not up")
         transcripts = self._parts.coding_agent(task.spec.coding_agent).transcripts
-        began = time.time()
+        began = self._parts.clock.now()
         copy = self.copy(task, base)
         saved, new = await saver.save(link, copy, link.hello.home.decode(), transcripts)
+        failpoint("task.SaveWork.copied")
         files = len(await copy.files()) if new else 0
         busy = (await self._parts.conversations.get(task.id)).view().busy
 
@@ -287,6 +302,7 @@ class Carrier:
     async def _keep(self, task: Task, _action: Action) -> None:
         base = await self._parts.store.read(lambda tx: journal.base(tx, task.id))
         place = await keep(self._parts.paths.data / "saved", task, self.copy(task, base)) if base else None
+        failpoint("task.KeepWork.kept")
 
         def work(tx: Tx) -> None:
             journal.note_work(tx, task.id, kept=True)
@@ -300,6 +316,7 @@ class Carrier:
         base = await self._parts.store.read(lambda tx: journal.base(tx, task.id))
         if base is not None:
             await unpin(task.id, base.repository)
+        failpoint("task.Release.unpinned")
         self._parts.vault.drop(task.id)
         self._saving.pop(task.id, None)
         await self._parts.conversations.forget(task.id)
@@ -387,3 +404,11 @@ class Carrier:
             tx.append(kind, row.task_id, {"id": row.id, **payload})
 
         await self._parts.store.transact(work)
+
+
+async def _runs(sandbox: providers.Sandbox) -> bool:
+    """Whether the provider says so; one that cannot be asked may be right later."""
+    try:
+        return (await sandbox.info()).presence is providers.Presence.RUNNING
+    except RemoteClaudeError as error:
+        return error.code is not errors.ErrorCode.NOT_FOUND

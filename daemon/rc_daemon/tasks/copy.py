@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rc_daemon.tasks.base import Base
 from rc_daemon.tasks.git import AUTHOR, OURS, git, run, stream
+from rc_protos.failpoints import failpoint
 
 HEAD, SAVE = "refs/rc/head", "refs/rc/save"
 INCOMING = "refs/rc/incoming"
@@ -63,6 +64,7 @@ class SafeCopy:
         )
         if await git(self.repository, "rev-parse", INCOMING, extra=OURS) != saved.save:
             raise ValueError("the bundle holds another commit than was said")
+        failpoint("task.SaveWork.fetched")
         moves = f"start\nupdate {HEAD} {saved.head}\nupdate {SAVE} {saved.save}\nprepare\ncommit\n"
         await git(self.repository, "update-ref", "--stdin", extra=OURS, stdin=moves.encode())
 

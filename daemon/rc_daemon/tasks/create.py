@@ -18,6 +18,7 @@ from rc_daemon.tasks.remote import is_url, split_ref
 from rc_daemon.tasks.repository import local_base, unpin
 from rc_protos import errors, ids
 from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.failpoints import failpoint
 from rc_protos.model import Isolation, Mode, Principal, Task, TaskSpec, TaskState
 
 
@@ -46,10 +47,11 @@ async def create(
     spec = await asyncio.to_thread(_completed, parts, spec, directory)
     await _check(parts, spec)
     task_id = ids.new_id()
-    spec, base, notices = await _base(parts, task_id, spec)
+    base = None
     parts.vault.put(task_id, credentials)
     recorded = False
     try:
+        spec, base, notices = await _base(parts, task_id, spec)
         task = await parts.store.transact(
             lambda tx: _record(tx, task_id, spec, base, request_id=request_id, caller=caller, retry_of=retry_of)
         )
@@ -63,9 +65,20 @@ async def create(
     finally:
         if not recorded:
             parts.vault.drop(task_id)
-            if base is not None:
-                await unpin(task_id, base.repository)
+            await _unborn(parts, task_id, base.repository if base else "")
     return Created(task, (*notices, *_notices(spec)))
+
+
+async def forget_unborn(parts: Parts) -> None:
+    """Let go of the bases of tasks that were asked for and never recorded; before anything new is asked for."""
+    for task_id, pinned in (await parts.store.read(lambda tx: tx.list_docs(journal.PIN))).items():
+        await _unborn(parts, task_id, str(pinned["repository"]))
+
+
+async def _unborn(parts: Parts, task_id: str, repository: str) -> None:
+    if repository:
+        await unpin(task_id, repository)
+    await parts.store.transact(lambda tx: tx.delete_doc(journal.PIN, task_id))
 
 
 def _made_before(tx: Tx, request_id: str) -> Task | None:
@@ -118,7 +131,10 @@ async def _base(parts: Parts, task_id: str, spec: TaskSpec) -> tuple[TaskSpec, B
             raise errors.usage("--dirty takes a working tree along, which a URL does not have")
         # Fetching may take minutes: it is done by the task itself.
         return spec, None, []
-    base, notices = await local_base(task_id, Path(spec.repository), spec.ref, dirty=spec.include_uncommitted)
+    place = spec.repository
+    await parts.store.transact(lambda tx: tx.put_doc(journal.PIN, task_id, {"repository": place}))
+    base, notices = await local_base(task_id, Path(place), spec.ref, dirty=spec.include_uncommitted)
+    failpoint("task.create.pinned")
     return replace(spec, repository=base.repository), base, notices
 
 
@@ -152,6 +168,7 @@ def _record(
     inputs.queue_prompt(tx, task_id, spec.prompt, actor=caller.name)
     if base is not None:
         journal.put_base(tx, task_id, base)
+        tx.delete_doc(journal.PIN, task_id)
     if request_id:
         tx.put_doc(journal.REQUEST, request_id, {"task": task_id})
     return task

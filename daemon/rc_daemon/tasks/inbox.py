@@ -10,6 +10,7 @@ from rc_daemon.tasks.find import find_task
 from rc_daemon.tasks.parts import Parts
 from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.failpoints import failpoint
 from rc_protos.model import LOCAL, Principal, Request
 
 
@@ -43,7 +44,9 @@ class InboxService:
                 inputs.queue_prompt(tx, found.task_id, f"I refused: {found.title}. {because}", actor=caller.name)
             return answered
 
+        failpoint("inbox.answer.before_commit")
         answered = await self._parts.store.transact(work)
+        failpoint("inbox.answer.after_commit")
         await (await self._parts.conversations.get(answered.task_id)).wake()
         return answered
 

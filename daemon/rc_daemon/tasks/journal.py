@@ -9,7 +9,7 @@ from rc_daemon.store.tx import Tx
 from rc_daemon.tasks.base import Base
 from rc_daemon.tasks.observation import Work
 
-BASE, WORK, PREPARED, DESTROY, REQUEST = "base", "work", "prepared", "destroy", "create-request"
+BASE, WORK, PREPARED, DESTROY, REQUEST, PIN = "base", "work", "prepared", "destroy", "create-request", "pin"
 
 
 def base(tx: Tx, task_id: str) -> Base | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import shutil
 from pathlib import Path
 
 from rc_daemon.tasks.copy import SafeCopy, Saved
 from rc_daemon.tasks.git import OURS, git, run
+from rc_protos.failpoints import failpoint
 from rc_protos.model import Task
 
 
@@ -16,9 +17,11 @@ async def keep(root: Path, task: Task, copy: SafeCopy) -> Path | None:
     saved = await copy.newest()
     if saved is None or await _merged(copy, saved):
         return None
-    place = root / f"{task.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    # One place for one task: after a crash it is written again and not twice.
+    place = root / f"{task.name}-{task.created_at:%Y%m%d-%H%M%S}"
     temporary = place.with_name(f".{place.name}")
-    temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o700, parents=True)
     with (temporary / "work.patch").open("wb") as file:
         async for chunk in copy.diff():
             file.write(chunk)
@@ -34,6 +37,8 @@ async def keep(root: Path, task: Task, copy: SafeCopy) -> Path | None:
         f"or, as a branch with its commits:\n"
         f"    git fetch {place}/work.bundle {name}:{name}\n"
     )
+    failpoint("task.KeepWork.written")
+    shutil.rmtree(place, ignore_errors=True)
     os.rename(temporary, place)
     return place
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any
 
 from rc_daemon.coding.view import ConversationView, Phase
+from rc_daemon.links import SandboxLink
+from rc_daemon.links.calls import unary
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks import admission, journal
 from rc_daemon.tasks.observation import Observation, SandboxView, Trouble
 from rc_daemon.tasks.parts import Parts
 from rc_protos.errors import ErrorCode, RemoteClaudeError
-from rc_protos.model import Request, Sandbox, SandboxState, Task, TaskState
+from rc_protos.model import LinkState, Request, Sandbox, SandboxState, Task, TaskState
+from rc_protos.v1 import session_pb2
 from rc_providers.base import Presence
 
 PRESENCE_SECONDS = 15.0
@@ -24,7 +26,7 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
     conversation = (await parts.conversations.get(task.id)).view()
     sandbox, facts, prepared, pending = await parts.store.read(lambda tx: _facts(tx, task))
     link = parts.links.get(task.sandbox_id) if task.sandbox_id else None
-    now = time.time()
+    now = parts.clock.now()
     started = float(facts.get("started", 0))
     limit = task.spec.timeout_seconds
     return Observation(
@@ -38,12 +40,13 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
         conversation=conversation,
         question=pending[0].title if pending else "",
         unheard=not set(conversation.pending) <= {each.id for each in pending},
+        held=await _held(link, conversation),
         credentials_missing=await _missing(parts, task, conversation),
         work=journal.as_work(facts, due=now - float(facts.get("looked", 0)) >= parts.limits.save),
         trouble=trouble,
         deadline=started + limit if limit and started else 0.0,
         continue_turn=bool(facts.get("continue")),
-        idle_since=_idle_since(parts, task),
+        idle_since=_idle_since(parts, task, facts),
         idle_coding_agent=parts.limits.idle_coding_agent,
         idle_sandbox=parts.limits.idle_sandbox,
     )
@@ -71,6 +74,17 @@ async def _sandbox(parts: Parts, sandbox: Sandbox | None) -> SandboxView | None:
         return view
 
 
+async def _held(link: SandboxLink | None, view: ConversationView) -> str:
+    """Asked of the sandbox: a full disk there has no room for a mark in the log."""
+    if view.phase is not Phase.WORKING or link is None or link.state is not LinkState.UP:
+        return ""
+    try:
+        request = session_pb2.GetSessionRequest(session_id=view.session_id)
+        return str((await unary(link.sessions.GetSession, request, timeout=PRESENCE_SECONDS)).session.blocked)
+    except RemoteClaudeError:
+        return ""
+
+
 async def _missing(parts: Parts, task: Task, view: ConversationView) -> tuple[str, ...]:
     """Asked only when a process is to be started: a command of the user's may have to be run."""
     if task.state.settled or view.phase not in (Phase.ABSENT, Phase.ENDED):
@@ -84,7 +98,7 @@ async def _missing(parts: Parts, task: Task, view: ConversationView) -> tuple[st
     return () if found else names
 
 
-def _idle_since(parts: Parts, task: Task) -> float:
+def _idle_since(parts: Parts, task: Task, facts: dict[str, Any]) -> float:
     if not task.state.settled or parts.mirrors.busy(task.sandbox_id):
         return 0.0
-    return task.updated_at.timestamp()
+    return float(facts.get("rested", 0))

@@ -63,7 +63,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look; times are seconds since the epoch."""
+    """One look; times are seconds by `clock.Clock`."""
 
     now: float
     # Tasks that come first in the queue; None: a slot is free for this one.
@@ -77,6 +77,8 @@ class Observation:
     unheard: bool = False
     # The title of the oldest pending request.
     question: str = ""
+    # Why the coding agent's output cannot be stored in the sandbox now; it waits meanwhile.
+    held: str = ""
     # Any of these would do; empty: none is needed, or one is there.
     credentials_missing: tuple[str, ...] = ()
     work: Work = Work()

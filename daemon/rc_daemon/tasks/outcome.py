@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from rc_daemon.tasks import journal
@@ -10,6 +11,7 @@ from rc_daemon.tasks.copy import SafeCopy
 from rc_daemon.tasks.git import run
 from rc_daemon.tasks.parts import Parts
 from rc_protos import errors
+from rc_protos.failpoints import failpoint
 from rc_protos.model import Task
 
 
@@ -29,16 +31,21 @@ async def apply(task: Task, copy: SafeCopy, directory: Path) -> list[str]:
     if not patch:
         return []
     flags = ("--binary", "--whitespace=nowarn")
-    tried = await run(top, "apply", "--check", *flags, "-", stdin=patch)
-    if tried.code:
-        first = tried.why
-        raise errors.conflict(
-            f"the work of {task.name} does not apply to {top}: {first}; nothing was changed",
-            f"bring it as a branch and merge it: rc fetch {task.name} && git merge {task.branch}",
-        )
-    done = await run(top, "apply", *flags, "-", stdin=patch)
+    # From a file: a pipe that we die on is to git a patch that ends early.
+    with tempfile.NamedTemporaryFile(prefix="rc-apply-") as file:
+        file.write(patch)
+        file.flush()
+        tried = await run(top, "apply", "--check", *flags, file.name)
+        if tried.code:
+            raise errors.conflict(
+                f"the work of {task.name} does not apply to {top}: {tried.why}; nothing was changed",
+                f"bring it as a branch and merge it: rc fetch {task.name} && git merge {task.branch}",
+            )
+        failpoint("work.apply.before")
+        done = await run(top, "apply", *flags, file.name)
     if done.code:
         raise errors.internal(f"git apply failed in {top}: {done.why}", f"rc diff {task.name} has the patch")
+    failpoint("work.apply.after")
     return await copy.files()
 
 

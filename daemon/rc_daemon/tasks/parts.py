@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rc_daemon.tasks.clock import Clock
 from rc_daemon.tasks.vault import CredentialVault
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Parts:
     background: Background
     # Of this data directory; every sandbox is tagged with it.
     installation: str
+    clock: Clock
     vault: CredentialVault = field(default_factory=CredentialVault)
     limits: Limits = field(default_factory=Limits)
     # Values of the merged configuration for a directory: mode, provider, agent, ...

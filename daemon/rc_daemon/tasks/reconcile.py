@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
 
 from rc_daemon.tasks.actions import Action, Settle, Wait
@@ -26,6 +25,8 @@ PERMANENT = frozenset(
 )
 # A loop whose actions change nothing must not spin.
 BREATH = 0.02
+# How a task that is held waits, in attempts.
+HELD = 4
 
 
 class Reconciler:
@@ -74,14 +75,14 @@ class Reconciler:
                     if not wake.is_set():
                         return
                     continue
-                await _sleep(wake, until - time.time())
+                await _sleep(wake, until - self._parts.clock.now())
         finally:
             if self._wakes.get(task_id) is wake:
                 del self._wakes[task_id]
                 self._done.pop(task_id, None)
 
     async def _once(self, task_id: str) -> float | None:
-        """Look and act once; when to look again (seconds since the epoch), or None for never by itself."""
+        """Look and act once; when to look again (by the clock of the parts), or None for never by itself."""
         task = self._parts.store.tasks.get(task_id)
         if task is None:
             return None
@@ -95,7 +96,7 @@ class Reconciler:
             return None
         for action in actions:
             if isinstance(action, Wait):
-                regular = time.time() + self._parts.limits.look
+                regular = self._parts.clock.now() + self._parts.limits.look
                 return min(regular, action.until) if action.until else min(regular, seen.deadline or regular)
             try:
                 await self._carrier.carry(task_id, action)
@@ -106,7 +107,7 @@ class Reconciler:
                 # Another task may have the slot.
                 self.wake_all()
         before, self._done[task_id] = self._done.get(task_id), list(actions)
-        return time.time() + (BREATH if before == actions else 0.0)
+        return self._parts.clock.now() + (BREATH if before == actions else 0.0)
 
     def _attempts(self, task: Task) -> int:
         return max(self._parts.limits.attempts, task.spec.max_retries)
@@ -115,15 +116,17 @@ class Reconciler:
         name = type(action).__name__ if action else "look"
         log.warning("%s: %s: %s", task.name, name, error.message)
         known = self._trouble.get(task.id, Trouble(limit=self._attempts(task)))
-        attempts = known.attempts + 1
-        until = time.time() + delay(attempts)
+        # A full disk says nothing about the sandbox: the task is held until there is room.
+        attempts = known.attempts + (error.code is not ErrorCode.EXHAUSTED)
+        now = self._parts.clock.now()
+        until = now + delay(attempts or HELD)
         permanent = error.code in PERMANENT
         self._trouble[task.id] = replace(
             known, attempts=attempts, not_before=until, error=error.message, hint=error.hint, permanent=permanent
         )
         if action is not None:
             self._last[task.id] = type(action)
-        return time.time() + BREATH if permanent else until
+        return now + BREATH if permanent else until
 
     def _succeeded(self, task_id: str, action: Action) -> None:
         """What failed has come right."""

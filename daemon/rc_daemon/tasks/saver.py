@@ -9,6 +9,7 @@ from rc_daemon.links import SandboxLink
 from rc_daemon.tasks.copy import SafeCopy, Saved
 from rc_daemon.tasks.inside import fetch_archive, fetch_file, script
 from rc_protos import errors
+from rc_protos.failpoints import failpoint
 
 # An index of its own: the coding agent's is never touched. HAVE: commits that the host has already.
 SAVE = r"""
@@ -57,10 +58,12 @@ async def save(link: SandboxLink, copy: SafeCopy, home: str, transcripts: tuple[
         with tempfile.TemporaryDirectory(prefix="rc-save-") as folder:
             bundle = Path(folder) / "save.bundle"
             await fetch_file(link, f"{link.hello.state_directory.decode()}/save.bundle", bundle)
+            failpoint("task.SaveWork.bundled")
             try:
                 await copy.take(bundle, saved)
             except ValueError as error:
                 raise errors.internal(f"the workspace cannot be saved: {error}", "the last copy is kept") from None
+            failpoint("task.SaveWork.taken")
     if transcripts:
         await fetch_archive(link, home, transcripts, copy.transcript)
     return saved, words[0] == "saved"

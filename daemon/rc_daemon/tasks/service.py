@@ -44,6 +44,10 @@ class TaskService:
         self._carrier = Carrier(parts)
         self._reconciler = Reconciler(parts, self._carrier)
 
+    async def recover(self) -> None:
+        """Tidy up what a crash left; call once, before anything is served."""
+        await creating.forget_unborn(self._parts)
+
     async def start(self) -> None:
         """Look at what is, take up every active task; call once, after the links and conversations stand."""
         for task in list(self._parts.store.tasks.values()):
@@ -73,12 +77,14 @@ class TaskService:
         row = await self._parts.store.read(lambda tx: tx.get_sandbox(sandbox_id))
         if row is None or not row.external_id:
             raise errors.precondition(f"there is no sandbox {sandbox_id} to wake", "see: rc ls")
+        now = self._parts.clock.now()
 
         def want(tx: Tx) -> None:
             # Else it would be stopped again at once: what a user opens after `rc stop` sleeps when it is idle.
             task = tx.get_task(row.task_id)
             if task is not None and task.intent is Intent.STOP and task.state.settled:
                 tx.put_task(replace(task, intent=Intent.RUN))
+            journal.note_work(tx, row.task_id, rested=now)
 
         await self._parts.store.transact(want)
         sandbox = await self._parts.provider(row.provider).attach(row.external_id)
@@ -145,7 +151,7 @@ class TaskService:
             journal.note_work(tx, found.id, **{"continue": True})
             return _run_again(tx, found)
 
-        return await self._changed(await self._parts.store.transact(work), credentials)
+        return await self._again(work, credentials)
 
     async def cancel(self, task: str, *, caller: Principal = LOCAL) -> Task:
         """End the running turn."""
@@ -185,7 +191,7 @@ class TaskService:
             journal.note_work(tx, now.id, **{"continue": True})
             return _run_again(tx, now)
 
-        return await self._changed(await self._parts.store.transact(work), credentials)
+        return await self._again(work, credentials)
 
     async def retry(
         self, task: str, *, credentials: Mapping[str, str] | None = None, caller: Principal = LOCAL
@@ -239,6 +245,7 @@ class TaskService:
         if copy is None:
             raise errors.precondition(f"{found.name} has no work to fetch yet", f"see: rc show {found.name}")
         name, commit = await outcome.fetch(found, copy, Path(directory), branch or found.branch)
+        failpoint("work.fetch.after")
         await self._parts.store.transact(lambda tx: tx.append("work.fetched", found.id, {"branch": name}))
         return name, commit
 
@@ -300,7 +307,11 @@ class TaskService:
         self._reconciler.wake(found.id)
         return found
 
-    async def _changed(self, task: Task, credentials: Mapping[str, str] | None) -> Task:
+    async def _again(self, work: Callable[[Tx], Task], credentials: Mapping[str, str] | None) -> Task:
+        """Record that there is more to do, and see that it is done."""
+        failpoint("task.again.before_commit")
+        task = await self._parts.store.transact(work)
+        failpoint("task.again.after_commit")
         self._parts.vault.put(task.id, credentials or {})
         self._reconciler.clear(task.id)
         await (await self._parts.conversations.get(task.id)).wake()

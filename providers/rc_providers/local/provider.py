@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import socket
@@ -195,4 +196,6 @@ async def _blocking(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
     try:
         return await asyncio.to_thread(work, *arguments, **named)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise errors.exhausted(f"the disk of the local sandboxes is full: {error}", "run: rc gc") from error
         raise errors.unavailable(f"the local sandbox cannot be handled: {error}") from error

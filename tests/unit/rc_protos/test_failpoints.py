@@ -55,3 +55,11 @@ def test_every_declared_place_stands_in_the_code_and_the_other_way_round() -> No
     actions = [action.__name__ for action in Action.__subclasses__() if action is not Wait]
     of_actions = {name.replace("{name}", action) for name in used if "{name}" in name for action in actions}
     assert {name for name in used if "{" not in name} | of_actions == FAILPOINTS.keys()
+
+
+def test_each_was_hit_in_a_test_that_exists() -> None:
+    page = (ROOT / "docs/chaos/failpoints.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| .* \| (.+) \|$", page, re.MULTILINE))
+    assert set(rows) == set(FAILPOINTS)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for names in rows.values() for name in names.split(", ") if f"def {name}(" not in tests] == []
