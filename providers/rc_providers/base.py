@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -46,6 +46,8 @@ class SandboxSpec:
     # Host paths to show inside at the same path, read-only (capability BIND).
     binds: Sequence[Path] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    # Told in a line what takes long, an image that is pulled for one; called in the loop.
+    progress: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,13 @@ class ByteStream(ABC):
     def socket_fd(self) -> int | None:
         """Give away the stream as a connected socket's descriptor, or None.
 
-        After a number, no other method is called.
+        After a number, no other method is called but `incoming`.
         """
         return None
+
+    def incoming(self, data: bytes) -> bytes:
+        """What the process said, of bytes that came on the descriptor given away; the rest is the transport's."""
+        return data
 
     @abstractmethod
     async def read(self, limit: int = 65536) -> bytes:
@@ -148,6 +154,10 @@ class Provider(ABC):
     @abstractmethod
     async def list(self, installation: str = "") -> Sequence[SandboxInfo]:
         """Every sandbox this provider can see that carries one of our tags, of one installation or of all."""
+
+    async def shows_host_paths(self) -> bool:
+        """Whether host paths can be shown in this very place; asked where the capability is BIND."""
+        return Capability.BIND in self.capabilities
 
     async def check(self, isolation: str) -> None:  # noqa: B027 - most providers have nothing to check beforehand
         """Raise precondition, with the remedy, when a sandbox of this isolation cannot be made here."""

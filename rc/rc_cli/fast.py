@@ -22,6 +22,8 @@ _RUN: Flags = {
     "-d": ("detach", False, False),
     "--detach": ("detach", False, False),
     "--dirty": ("dirty", False, False),
+    "-o": ("options", True, True),
+    "--option": ("options", True, True),
     **{
         f"--{name}": (name, True, False)
         for name in ("agent", "name", "repo", "ref", "on", "isolation", "mode", "model")

@@ -17,10 +17,14 @@ from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_providers.base import ByteStream, Presence, Sandbox
 from support.sandboxes import DEADLINE, Place, place, read_all, read_line, run, sh
 
+IDLE_SECONDS = 60
+# Between their two ends there is nothing that could lose patience.
+WITHOUT_NETWORK = ("bubblewrap", "none", "fake")
 WITH_BWRAP = pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap"))
+WITH_DOCKER = pytest.param("docker", marks=pytest.mark.needs("docker"))
 
 
-@pytest.fixture(params=[WITH_BWRAP, "none", "fake"])
+@pytest.fixture(params=[WITH_BWRAP, "none", "fake", WITH_DOCKER])
 async def at(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     async with place(request.param) as found:
         yield found
@@ -50,14 +54,14 @@ async def test_the_same_tag_is_the_same_sandbox(at: Place) -> None:
 
 async def test_found_by_installation_and_by_id(at: Place) -> None:
     mine = await (await at.create()).info()
-    assert [info.external_id for info in await at.provider.list()] == [mine.external_id]
+    assert mine.external_id in [info.external_id for info in await at.provider.list()]
     assert [info.tag for info in await at.provider.list(at.installation)] == [mine.tag]
     assert await at.provider.list(ids.new_id()) == []
     assert await (await at.provider.attach(mine.external_id)).info() == mine
 
 
 async def test_what_is_not_there_is_not_found(at: Place) -> None:
-    for wrong in (ids.new_id(), "..", "a/b", ""):
+    for wrong in (ids.new_id(), "f" * 64, "..", "a/b", ""):
         with pytest.raises(RemoteClaudeError) as caught:
             await at.provider.attach(wrong)
         assert caught.value.code is ErrorCode.NOT_FOUND
@@ -71,28 +75,81 @@ async def test_a_tag_is_no_path(at: Place, tag: str) -> None:
     assert caught.value.code is ErrorCode.USAGE
 
 
-async def test_every_byte_passes_both_ways_and_half_closing_ends_stdin(sandbox: Sandbox) -> None:
+# What breaks streams that think of text, of lines or of terminals.
+AWKWARD = {
+    "every byte": bytes(range(256)) * 3,
+    "replacement characters": b"abc" + b"\xef\xbf\xbd" * 5000 + b"xyz",
+    "an end that is no text": b"head\x00\x01\xff\xfe\xfd",
+    "terminal control": b"\x03\x04\x11\x13\x1a\r\n\r\x1b[2J\x7f",
+    "a frame's head": b"\x01\x00\x00\x00\x00\x00\x00\x05\x02",
+}
+
+
+@pytest.mark.parametrize("data", AWKWARD.values(), ids=AWKWARD.keys())
+async def test_every_byte_passes_both_ways_and_half_closing_ends_stdin(sandbox: Sandbox, data: bytes) -> None:
     stream = await sandbox.open(["cat"])
-    data = bytes(range(256)) * 3
     await stream.write(data)
+    # Before the end: nothing may be held back until more comes.
+    came = b""
+    async with asyncio.timeout(DEADLINE):
+        while len(came) < len(data):
+            came += await stream.read()
+    assert came == data
     await stream.close_write()
-    assert await read_all(stream) == data
+    assert await read_all(stream) == b""
     await stream.close()
 
 
 async def test_many_mebibytes_both_ways_at_once(sandbox: Sandbox) -> None:
-    data = random.Random(3).randbytes(8 << 20)
+    block = random.Random(3).randbytes(1 << 20)
     stream = await sandbox.open(["cat"])
 
     async def send() -> None:
-        for start in range(0, len(data), 100_000):
-            await stream.write(data[start : start + 100_000])
+        for number in range(64):
+            await stream.write(bytes([number]) + block)
         await stream.close_write()
 
-    async with Background("test") as background, asyncio.timeout(DEADLINE):
+    wanted, came = hashlib.sha256(), hashlib.sha256()
+    for number in range(64):
+        wanted.update(bytes([number]) + block)
+    async with Background("test") as background, asyncio.timeout(90):
         sending = background.spawn(send(), "send")
-        assert hashlib.sha256(await read_all(stream)).digest() == hashlib.sha256(data).digest()
+        while data := await stream.read():
+            came.update(data)
         await sending
+    assert came.digest() == wanted.digest()
+    await stream.close()
+
+
+async def test_a_peer_that_does_not_read_holds_the_writer_and_loses_nothing(sandbox: Sandbox) -> None:
+    gate = 'until [ -e "$RC_WORKSPACE/go" ]; do sleep 0.05; done; wc -c'
+    stream = await sandbox.open(["/bin/sh", "-c", gate])
+    size = 32 << 20
+    async with Background("test") as background, asyncio.timeout(90):
+        sending = background.spawn(stream.write(bytes(size)), "send")
+        await asyncio.sleep(0.5)
+        assert not sending.done()
+        await sh(sandbox, 'touch "$RC_WORKSPACE/go"')
+        await sending
+        await stream.close_write()
+        assert int(await read_all(stream)) == size
+    await stream.close()
+
+
+async def test_a_cut_in_the_middle_ends_the_reader_and_not_the_sandbox(sandbox: Sandbox) -> None:
+    stream = await sandbox.open(["/bin/sh", "-c", "while :; do echo more; done"])
+    await read_line(stream)
+    await stream.close()
+    assert await stream.read() == b""
+    assert await run(sandbox, "echo", "alive") == "alive\n"
+
+
+@pytest.mark.slow
+async def test_a_stream_that_is_idle_stays(at: Place, sandbox: Sandbox) -> None:
+    stream = await sandbox.open(["cat"])
+    await asyncio.sleep(0 if at.kind in WITHOUT_NETWORK else IDLE_SECONDS)
+    await stream.write(b"still here\n")
+    assert await read_line(stream) == b"still here\n"
     await stream.close()
 
 
@@ -182,8 +239,8 @@ async def test_destroying_leaves_nothing_and_may_be_repeated(at: Place, sandbox:
     for _ in range(2):
         await sandbox.destroy()
     assert await stream.read() == b""
-    assert await at.provider.list() == []
-    assert not any(info.tag in name for name in os.listdir(at.provider.root))
+    assert await at.provider.list(at.installation) == []
+    assert not at.provider.root.exists() or not any(info.tag in name for name in os.listdir(at.provider.root))
     with pytest.raises(RemoteClaudeError) as caught:
         await at.provider.attach(info.external_id)
     assert caught.value.code is ErrorCode.NOT_FOUND
@@ -196,7 +253,7 @@ async def test_destroying_leaves_nothing_and_may_be_repeated(at: Place, sandbox:
 async def test_destroying_a_stopped_sandbox(at: Place, sandbox: Sandbox) -> None:
     await sandbox.stop()
     await sandbox.destroy()
-    assert await at.provider.list() == []
+    assert await at.provider.list(at.installation) == []
 
 
 async def test_stderr_is_in_the_log_and_not_in_the_stream(sandbox: Sandbox) -> None:
@@ -215,8 +272,10 @@ async def test_a_descriptor_that_is_given_away_is_the_stream(sandbox: Sandbox) -
         connection.settimeout(DEADLINE)
         connection.sendall(b"through")
         connection.shutdown(socket.SHUT_WR)
-        assert await asyncio.to_thread(connection.recv, 100) == b"through"
-        assert await asyncio.to_thread(connection.recv, 100) == b""
+        came = b""
+        while data := await asyncio.to_thread(connection.recv, 100):
+            came += stream.incoming(data)
+        assert came == b"through"
 
 
 async def test_host_paths_are_shown_where_they_are_and_cannot_be_changed(
@@ -224,9 +283,10 @@ async def test_host_paths_are_shown_where_they_are_and_cannot_be_changed(
 ) -> None:
     shown = tmp_path_factory.mktemp("shown")
     (shown / "object").write_text("borrowed")
+    shown.chmod(0o755)
     sandbox = await at.create(binds=(shown,))
     assert await run(sandbox, "cat", str(shown / "object")) == "borrowed"
-    if at.kind == "bubblewrap":
+    if at.kind in ("bubblewrap", "docker"):
         assert "Read-only" in await sh(sandbox, f"echo spoiled > {shown}/object; touch {shown}/more")
         assert (shown / "object").read_text() == "borrowed"
 

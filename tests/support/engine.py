@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -58,11 +59,20 @@ def answers() -> bool:
     """Whether the engine of this environment answers."""
     import docker
 
+    url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if url.startswith("unix://") and not _listens(url.removeprefix("unix://")):
+        return False
     try:
         with contextlib.closing(docker.from_env(timeout=10)) as client:
             return bool(client.ping())
     except (docker.errors.DockerException, OSError):
         return False
+
+
+def _listens(path: str) -> bool:
+    """Asked first: the SDK forgets to close a socket that nobody answers."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def release() -> None:
@@ -113,6 +123,14 @@ def import_tar(tar: Path, name: str, changes: tuple[str, ...] = ()) -> None:
     with contextlib.closing(docker.from_env(timeout=120)) as client:
         repository, _, tag = name.partition(":")
         client.api.import_image_from_file(str(tar), repository=repository, tag=tag, changes=list(changes))
+
+
+def remove_image(name: str) -> None:
+    """Remove what a test has made."""
+    import docker
+
+    with contextlib.closing(docker.from_env(timeout=120)) as client:
+        client.api.remove_image(name, force=True)
 
 
 def _load_base() -> str:

@@ -12,16 +12,26 @@ from pathlib import Path
 
 from rc_protos import ids
 from rc_providers.base import ByteStream, Provider, Sandbox, SandboxSpec
+from rc_providers.docker import DockerProvider
 from rc_providers.fake import FakeProvider
 from rc_providers.local import LocalProvider
+from support import engine
 
 DEADLINE = 30.0
-KINDS: dict[str, type[Provider]] = {"bubblewrap": LocalProvider, "none": LocalProvider, "fake": FakeProvider}
+KINDS: dict[str, type[Provider]] = {
+    "bubblewrap": LocalProvider,
+    "none": LocalProvider,
+    "fake": FakeProvider,
+    "docker": DockerProvider,
+}
+# Isolation of the kinds of which one provider has several, and options without which a kind cannot work in tests.
+ISOLATION = {"bubblewrap": "bubblewrap", "none": "none"}
+OPTIONS = {"docker": {"image": engine.IMAGE}}
 
 
 @dataclass
 class Place:
-    """One provider with a root of its own; `kind` is also its isolation, where it has any."""
+    """One provider with a root and an installation of its own; a Docker engine may hold the sandboxes of others too."""
 
     kind: str
     provider: Provider
@@ -29,8 +39,9 @@ class Place:
 
     def spec(self, tag: str = "", **more: object) -> SandboxSpec:
         """A sandbox to ask for."""
-        isolation = "" if self.kind == "fake" else self.kind
-        return SandboxSpec(tag or ids.new_id(), self.installation, isolation, **more)  # type: ignore[arg-type]
+        options = {**OPTIONS.get(self.kind, {}), **more.pop("options", {})}  # type: ignore[dict-item]
+        isolation = ISOLATION.get(self.kind, "")
+        return SandboxSpec(tag or ids.new_id(), self.installation, isolation, options=options, **more)  # type: ignore[arg-type]
 
     async def create(self, tag: str = "", **more: object) -> Sandbox:
         """A running sandbox."""
@@ -47,10 +58,11 @@ async def place(kind: str) -> AsyncIterator[Place]:
     # Short: the path of a unix socket holds 108 bytes.
     root = Path(tempfile.mkdtemp(prefix="rcs", dir="/tmp"))
     provider = KINDS[kind](root / "p")
+    found = Place(kind, provider, ids.new_id())
     try:
-        yield Place(kind, provider, ids.new_id())
+        yield found
     finally:
-        for info in await provider.list():
+        for info in await provider.list(found.installation):
             await (await provider.attach(info.external_id)).destroy()
         await provider.close()
         shutil.rmtree(root, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from grpclib.client import Channel
@@ -39,18 +40,21 @@ class RawCodec(CodecBase):
 class StreamChannel(Channel):
     """A channel that never connects by itself."""
 
-    def __init__(self, connection: socket.socket, first: bytes = b"") -> None:
-        """`first`: bytes of HTTP/2 that have been read from the connection already."""
+    def __init__(
+        self, connection: socket.socket, first: bytes = b"", incoming: Callable[[bytes], bytes] = lambda data: data
+    ) -> None:
+        """`first`: bytes of HTTP/2 that have been read already; `incoming`: what of those on the socket is HTTP/2."""
         super().__init__(path="link", config=CONFIG)
         self._connection = connection
         self._first = first
+        self._incoming = incoming
         self._link_protocol: LinkProtocol | None = None
         self.lost = asyncio.Event()
 
     async def _create_connection(self) -> H2Protocol:
         if self._link_protocol is not None or self.lost.is_set():
             raise ConnectionResetError("the link is cut")
-        protocol = LinkProtocol(self._config, self._h2_config, self._first, self.lost)
+        protocol = LinkProtocol(self._config, self._h2_config, self._first, self._incoming, self.lost)
         self._link_protocol = protocol
         # Takes a connected stream socket of any family.
         await self._loop.create_connection(lambda: protocol, sock=self._connection)
@@ -81,16 +85,16 @@ class RawChannel(Channel):
         return await self._channel.__connect__()
 
 
-async def as_socket(stream: ByteStream, background: Background, name: str) -> socket.socket:
-    """The stream as a connected socket: its own, or one end of a pair that is pumped."""
+async def as_channel(stream: ByteStream, first: bytes, background: Background, name: str) -> StreamChannel:
+    """A channel on the stream's own socket, or on one end of a pair that is pumped; `first`: what was read already."""
     descriptor = stream.socket_fd()
     if descriptor is not None:
-        return socket.socket(fileno=descriptor)
+        return StreamChannel(socket.socket(fileno=descriptor), first, stream.incoming)
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)
     background.spawn(_pump(stream, theirs), f"pump {name}")
-    return ours
+    return StreamChannel(ours, first)
 
 
 async def _pump(stream: ByteStream, connection: socket.socket) -> None:

@@ -30,9 +30,18 @@ CUT = "the stream into the sandbox was cut"
 class LinkProtocol(H2Protocol):
     """The connection of one link."""
 
-    def __init__(self, config: Configuration, h2_config: H2Configuration, first: bytes, lost: asyncio.Event) -> None:
+    def __init__(
+        self,
+        config: Configuration,
+        h2_config: H2Configuration,
+        first: bytes,
+        incoming: Callable[[bytes], bytes],
+        lost: asyncio.Event,
+    ) -> None:
+        """`incoming`: what of the bytes on the socket is HTTP/2."""
         super().__init__(Handler(), config, h2_config)
         self._first = first
+        self._incoming = incoming
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         # Calls that wait for room before they have a stream; grpclib forgets to end these.
@@ -48,7 +57,11 @@ class LinkProtocol(H2Protocol):
         connection.create_stream = partial(LinkStream, self)  # type: ignore[method-assign]
         self.processor.processors[StreamReset] = self._reset
         if self._first:
-            self.data_received(self._first)
+            super().data_received(self._first)
+
+    def data_received(self, data: bytes) -> None:
+        if data := self._incoming(data):
+            super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from rc_daemon.links.calls import opened, trailers, unary
-from rc_daemon.links.channel import RawChannel, StreamChannel, as_socket
+from rc_daemon.links.channel import RawChannel, StreamChannel, as_channel
 from rc_daemon.links.framed import FramedStream
 from rc_daemon.links.http2 import CUT
 from rc_protos import errors
@@ -244,11 +244,10 @@ class SandboxLink:
             first = await _ready(boot, stream)
             if wire == ASCII:
                 stream, first = FramedStream(stream, first), b""
-            connection = await as_socket(stream, self._background, self.id)
+            return await as_channel(stream, first, self._background, self.id)
         except BaseException:
             await stream.close()
             raise
-        return StreamChannel(connection, first)
 
     async def _greet(self, channel: StreamChannel) -> health_pb2.HelloResponse:
         request = health_pb2.HelloRequest(

@@ -27,12 +27,13 @@ from rc_protos.errors import RemoteClaudeError
 from rc_protos.failpoints import failpoint
 from rc_protos.model import Sandbox, SandboxState, Task, TaskState
 from rc_providers import base as providers
-from rc_providers.base import Capability, SandboxSpec
+from rc_providers.base import SandboxSpec
 
 log = logging.getLogger("rc.tasks")
 
 LINK_SECONDS = 60.0
 LINK_LOOK_SECONDS = 5.0
+PROGRESS_SECONDS = 3.0
 
 
 class Carrier:
@@ -141,7 +142,7 @@ class Carrier:
         base = await self.base(task)
         row = await self._row(task)
         provider = self._parts.provider(row.provider)
-        borrows = Capability.BIND in provider.capabilities
+        borrows = await provider.shows_host_paths()
         # It may have to ask an executable for its version.
         agent = await asyncio.to_thread(self._parts.catalog.binds, task.spec.coding_agent) if borrows else ()
         bundle = self._parts.links.bundle.directory
@@ -151,6 +152,7 @@ class Carrier:
             isolation=row.isolation,
             binds=[*(Path(place) for place in base.objects), *agent, bundle] if borrows else (),
             options=task.spec.options,
+            progress=self._progress(task),
         )
         made = await provider.create(spec)
         failpoint("task.CreateSandbox.created")
@@ -239,7 +241,7 @@ class Carrier:
         if link is None or link.hello is None:
             raise errors.unavailable("the link to the sandbox is not up")
         copy = self.copy(task, base)
-        borrows = Capability.BIND in self._parts.provider(row.provider).capabilities
+        borrows = await self._parts.provider(row.provider).shows_host_paths()
         home = link.hello.home.decode()
         start = await workspace.prepare(link, task, base, copy, home, borrows=borrows)
         failpoint("task.Prepare.prepared")
@@ -388,6 +390,20 @@ class Carrier:
     def copy(self, task: Task, base: Base) -> SafeCopy:
         """The task's safe copy on this host."""
         return SafeCopy(self._parts.paths.tasks / task.id, base)
+
+    def _progress(self, task: Task) -> Callable[[str], None]:
+        """Make events of what a provider says while it takes its time, one in a while."""
+        last = 0.0
+
+        def tell(text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last < PROGRESS_SECONDS:
+                return
+            last = time.monotonic()
+            told = self._parts.store.transact(lambda tx: tx.append("sandbox.progress", task.id, {"text": text}))
+            self._parts.background.spawn(told, f"progress of {task.name}")
+
+        return tell
 
     async def _row(self, task: Task) -> Sandbox:
         row = await self._parts.store.read(lambda tx: tx.get_sandbox(task.sandbox_id))

@@ -92,11 +92,13 @@ def _completed(parts: Parts, spec: TaskSpec, directory: str) -> TaskSpec:
         raise errors.usage("the prompt is empty", 'such as: rc run "fix the flaky test"')
     found = parts.defaults(directory or os.sep)
     repository, ref = split_ref(spec.repository)
+    provider = spec.provider or found.get("provider", "")
     return replace(
         spec,
         coding_agent=spec.coding_agent or found.get("agent", ""),
-        provider=spec.provider or found.get("provider", ""),
-        isolation=spec.isolation or found.get("isolation", ""),
+        provider=provider,
+        # Elsewhere the provider itself is the wall.
+        isolation=spec.isolation or (found.get("isolation", "") if provider == "local" else ""),
         mode=spec.mode or found.get("mode", ""),
         model=spec.model or found.get("model", ""),
         timeout_seconds=spec.timeout_seconds or int(found.get("timeout", 0)),
@@ -113,8 +115,13 @@ async def _check(parts: Parts, spec: TaskSpec) -> None:
     provider = parts.provider(spec.provider)
     if spec.isolation and spec.isolation not in set(Isolation):
         raise errors.usage(f"there is no isolation {spec.isolation!r}", f"there are: {', '.join(Isolation)}")
+    known = [option.name for option in provider.options]
+    for name in spec.options:
+        if name not in known:
+            raise errors.usage(f"{spec.provider} has no option {name!r}", f"there are: {', '.join(known) or 'none'}")
     await provider.check(spec.isolation)
-    await asyncio.to_thread(parts.catalog.installation, agent)
+    if await provider.shows_host_paths():
+        await asyncio.to_thread(parts.catalog.installation, agent)
     if not spec.repository:
         raise errors.usage("there is no repository", "run rc inside one, or give --repo")
     disk = os.statvfs(parts.paths.data)

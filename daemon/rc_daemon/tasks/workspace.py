@@ -28,9 +28,9 @@ if [ -n "$NAME" ]; then git config user.name "$NAME"; fi
 if [ -n "$EMAIL" ]; then git config user.email "$EMAIL"; fi
 git config user.name >/dev/null || git config user.name "Remote Claude"
 git config user.email >/dev/null || git config user.email "rc@localhost"
-for bundle in "$RC_STATE/base.bundle" "$RC_STATE/work.bundle"; do
-    if [ -e "$bundle" ]; then git fetch -q "$bundle" '+refs/rc/*:refs/rc/*'; fi
-done
+# No ref of its own: the pin lies below the name that the base has here.
+if [ -e "$RC_STATE/base.bundle" ]; then git fetch -q "$RC_STATE/base.bundle" "$PIN"; fi
+if [ -e "$RC_STATE/work.bundle" ]; then git fetch -q "$RC_STATE/work.bundle" '+refs/rc/*:refs/rc/*'; fi
 git update-ref refs/rc/base "$BASE"
 git update-ref "refs/heads/$BRANCH" "$START"
 git reset -q --hard
@@ -63,6 +63,7 @@ async def prepare(link: SandboxLink, task: Task, base: Base, copy: SafeCopy, hom
         PREPARE,
         {
             "BASE": base.commit,
+            "PIN": pin_name(task.id),
             "START": start,
             "SAVED": saved.save if saved else "",
             "BRANCH": task.branch,

@@ -61,6 +61,7 @@ def request(
     ref: str = "",
     dirty: bool = False,
     on: str = "",
+    options: list[str] | None = None,
     isolation: str = "",
     mode: str = "",
     model: str = "",
@@ -85,6 +86,7 @@ def request(
         "model": model,
         "timeoutSeconds": timeout,
         "maxRetries": retries,
+        "options": dict(_pair(each) for each in options or []),
     }
     return {"spec": spec, "credentials": present(), "requestId": ids.new_id(), "directory": os.getcwd()}
 
@@ -141,6 +143,13 @@ def _repository(repo: str, ref: str, *, dirty: bool) -> tuple[str, str]:
     if at and "/" not in found and ":" not in found and place:
         return _absolute(place), ref or found
     return _absolute(repo), ref
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise _usage(f"-o {text} is not NAME=VALUE", "such as: -o memory=4g")
+    return name, value
 
 
 def _read(path: str) -> str:

@@ -23,7 +23,11 @@ def _run(
     repo: Annotated[str, typer.Option("--repo", metavar="URL[@REF]", help="Another repository than this one.")] = "",
     ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Start from this branch, tag or commit.")] = "",
     dirty: Annotated[bool, typer.Option("--dirty", help="Take uncommitted and untracked files along.")] = False,
-    on: Annotated[str, typer.Option("--on", metavar="PROVIDER", help="Where to run.")] = "",
+    on: Annotated[str, typer.Option("--on", metavar="PROVIDER", help="Where to run: local, docker, ...")] = "",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--option", metavar="NAME=VALUE", help="A setting of the provider; may be repeated."),
+    ] = None,
     isolation: Annotated[
         str, typer.Option("--isolation", metavar="KIND", help="bubblewrap or none (local tasks).")
     ] = "",
@@ -51,6 +55,7 @@ def _run(
         ref=ref,
         dirty=dirty,
         on=on,
+        options=option or [],
         isolation=isolation,
         mode=mode,
         model=model,
