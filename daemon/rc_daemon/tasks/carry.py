@@ -20,6 +20,7 @@ from rc_daemon.tasks.base import Base
 from rc_daemon.tasks.copy import SafeCopy
 from rc_daemon.tasks.keep import keep
 from rc_daemon.tasks.parts import Parts
+from rc_daemon.tasks.progress import teller
 from rc_daemon.tasks.remote import remote_base
 from rc_daemon.tasks.repository import unpin
 from rc_protos import errors, ids
@@ -33,7 +34,6 @@ log = logging.getLogger("rc.tasks")
 
 LINK_SECONDS = 60.0
 LINK_LOOK_SECONDS = 5.0
-PROGRESS_SECONDS = 3.0
 
 
 class Carrier:
@@ -152,7 +152,7 @@ class Carrier:
             isolation=row.isolation,
             binds=[*(Path(place) for place in base.objects), *agent, bundle] if borrows else (),
             options=task.spec.options,
-            progress=self._progress(task),
+            progress=teller(self._parts, task),
         )
         made = await provider.create(spec)
         failpoint("task.CreateSandbox.created")
@@ -390,20 +390,6 @@ class Carrier:
     def copy(self, task: Task, base: Base) -> SafeCopy:
         """The task's safe copy on this host."""
         return SafeCopy(self._parts.paths.tasks / task.id, base)
-
-    def _progress(self, task: Task) -> Callable[[str], None]:
-        """Make events of what a provider says while it takes its time, one in a while."""
-        last = 0.0
-
-        def tell(text: str) -> None:
-            nonlocal last
-            if time.monotonic() - last < PROGRESS_SECONDS:
-                return
-            last = time.monotonic()
-            told = self._parts.store.transact(lambda tx: tx.append("sandbox.progress", task.id, {"text": text}))
-            self._parts.background.spawn(told, f"progress of {task.name}")
-
-        return tell
 
     async def _row(self, task: Task) -> Sandbox:
         row = await self._parts.store.read(lambda tx: tx.get_sandbox(task.sandbox_id))
