@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,35 @@ async def test_a_whole_task(daemon: DaemonProcess, client: DaemonClient, provide
     with pytest.raises(RemoteClaudeError) as caught:
         await provider.attach(row.external_id)
     assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+OWN_AGENT = """title = "Own"
+command = ["{program}"]
+command_inside = ["{program}", "--acp"]
+[inside]
+program = "own-agent"
+[program]
+name = "own-agent"
+"""
+DOCKERFILE = f"""FROM {engine.IMAGE}
+RUN printf '#!/bin/sh\\ntest "$1" = --acp && PYTHONPATH="$RC_BUNDLE" exec python3 -S -m rc_demo\\n' > /usr/bin/own-agent
+RUN chmod +x /usr/bin/own-agent
+"""
+
+
+async def test_a_coding_agent_that_the_image_brings(
+    daemon: DaemonProcess, client: DaemonClient, tmp_path: Path
+) -> None:
+    folder = daemon.places.config / "coding-agents"
+    folder.mkdir(parents=True)
+    (folder / "own.toml").write_text(OWN_AGENT)
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    wish = {"provider": "docker", "isolation": "", "coding_agent": "own"}
+    without, _ = await client.create_task(daemon.spec("demo: say hi", **wish, options={"image": engine.IMAGE}))
+    failed = await wait_for(client, without.id, TaskState.FAILED)
+    assert "own-agent" in failed.reason
+    built, _ = await client.create_task(daemon.spec("demo: say hi", **wish, options={"build": str(tmp_path)}))
+    await done(client, built)
 
 
 async def test_an_image_that_is_nowhere(daemon: DaemonProcess, client: DaemonClient) -> None:

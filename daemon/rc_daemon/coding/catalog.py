@@ -68,23 +68,27 @@ class Catalog:
         return found
 
     def binds(self, name: str) -> tuple[Path, ...]:
-        """Host paths that a local sandbox must show inside, read-only, at the same place."""
-        return self.installation(self.get(name)).binds
+        """Host paths to show inside, read-only, at the same place; none where it is not installed on the host."""
+        found = self.installations.find(self.get(name))
+        return found.binds if found else ()
 
-    def launch(self, name: str, mode: str = "", model: str = "") -> Launch:
-        """How to start it speaking ACP."""
+    def launch(self, name: str, mode: str = "", model: str = "", brought: Mapping[str, str] | None = None) -> Launch:
+        """How to start it speaking ACP; `brought`: where the sandbox has its own parts, by placeholder."""
         spec = self.get(name)
-        places = self.installation(spec).places
-        return Launch(_fill(spec.command, places), _environment(spec, places, model), spec.native_id(mode))
+        places = brought or self.installation(spec).places
+        command = spec.command_inside if brought else spec.command
+        return Launch(_fill(command, places), _environment(spec, places, model), spec.native_id(mode))
 
-    def launch_native(self, name: str, session: str, mode: str = "", model: str = "") -> Launch:
+    def launch_native(
+        self, name: str, session: str, mode: str = "", model: str = "", brought: Mapping[str, str] | None = None
+    ) -> Launch:
         """How to start its own TUI, on the transcript of this session id if there is one; raises unsupported."""
         spec = self.get(name)
         template = spec.native + (spec.native_resume if session else ())
         if not spec.native:
             raise errors.unsupported(f"{spec.title} has no terminal face that rc knows", "use: rc attach")
         native = spec.native_id(mode)
-        places = {**self.installation(spec).places, "session": session, "mode": native}
+        places = {**(brought or self.installation(spec).places), "session": session, "mode": native}
         argv = _fill(template, places) + (_fill(spec.native_mode, places) if native else ())
         return Launch(argv, _environment(spec, places, model), native)
 

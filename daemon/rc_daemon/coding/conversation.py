@@ -45,6 +45,8 @@ class Start:
     model: str = ""
     # Credentials and the like, for OpenSession's environment only; never stored.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # The coding agent's parts that the sandbox brings itself, by placeholder; empty: the host's are used.
+    brought: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class Conversation:
                 return
             if self._memory.machine.state.stage == state.FAILED:
                 await self._end_process("restarted")
-            launch = await asyncio.to_thread(self._parts.catalog.launch, start.coding_agent, start.mode, start.model)
+            launch = await asyncio.to_thread(
+                self._parts.catalog.launch, start.coding_agent, start.mode, start.model, start.brought
+            )
             if not self._memory.record.session_id:
                 await self._intend(start, launch, continue_turn)
             await self._open(start, launch)
@@ -141,6 +145,7 @@ class Conversation:
                 self._memory.machine.state.session,
                 start.mode,
                 start.model,
+                start.brought,
             )
             await self._end_process("native")
             session_id = ids.new_id()

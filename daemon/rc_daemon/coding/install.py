@@ -41,7 +41,7 @@ class Progress:
 async def install(catalog: Catalog, name: str) -> AsyncGenerator[Progress, None]:
     """Install what is missing of a coding agent; raises not_found, unsupported or unavailable with one line."""
     spec = catalog.get(name)
-    if spec.program is None and spec.adapter is None:
+    if not spec.installed:
         yield Progress(f"{spec.title} needs no installation")
         return
     if await asyncio.to_thread(catalog.installations.find, spec) is not None:

@@ -57,7 +57,7 @@ class Installations:
 
     def find(self, spec: CodingAgentSpec) -> Installation | None:
         """The installation to use; None when something is missing."""
-        if spec.program is None and spec.adapter is None:
+        if not spec.installed:
             return Installation({})
         marker = self.marker(spec)
         if marker is None and spec.adapter is not None:

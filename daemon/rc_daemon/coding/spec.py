@@ -18,6 +18,8 @@ _KNOWN = frozenset(
         "title",
         "credentials",
         "command",
+        "command_inside",
+        "inside",
         "native",
         "native_resume",
         "native_mode",
@@ -75,6 +77,9 @@ class CodingAgentSpec:
     # The file it was read from; "built in" for ours.
     source: str
     command: tuple[str, ...]
+    # Where the sandbox brings its own: placeholder -> command on its PATH, and how to start it then.
+    inside: Mapping[str, str] = field(default_factory=dict)
+    command_inside: tuple[str, ...] = ()
     credential_names: tuple[str, ...] = ()
     native: tuple[str, ...] = ()
     native_resume: tuple[str, ...] = ()
@@ -89,6 +94,11 @@ class CodingAgentSpec:
     program: Program | None = None
     adapter: Adapter | None = None
     node: Node | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it consists of anything that must be installed."""
+        return self.program is not None or self.adapter is not None
 
     def native_id(self, mode: str) -> str:
         """The coding agent's own name of a mode; empty: it has no modes. Raises usage for one it cannot do."""
@@ -141,6 +151,8 @@ class _Reader:
             title=self._text("title") or self._path.stem,
             source=source,
             command=command,
+            inside=self._table("inside"),
+            command_inside=self._words("command_inside"),
             credential_names=self._words("credentials"),
             native=self._words("native"),
             native_resume=self._words("native_resume"),

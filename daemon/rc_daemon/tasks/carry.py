@@ -17,6 +17,7 @@ from rc_daemon.tasks import actions as act
 from rc_daemon.tasks import admission, journal, moves, saver, workspace
 from rc_daemon.tasks.actions import Action
 from rc_daemon.tasks.base import Base
+from rc_daemon.tasks.brought import brought
 from rc_daemon.tasks.copy import SafeCopy
 from rc_daemon.tasks.keep import keep
 from rc_daemon.tasks.parts import Parts
@@ -241,13 +242,16 @@ class Carrier:
         if link is None or link.hello is None:
             raise errors.unavailable("the link to the sandbox is not up")
         copy = self.copy(task, base)
-        borrows = await self._parts.provider(row.provider).shows_host_paths()
+        provider = self._parts.provider(row.provider)
+        borrows = await provider.shows_host_paths()
+        own = await brought(link, self._parts.catalog, task.spec.coding_agent, provider, borrows=borrows)
         home = link.hello.home.decode()
         start = await workspace.prepare(link, task, base, copy, home, borrows=borrows)
         failpoint("task.Prepare.prepared")
 
         def work(tx: Tx) -> None:
-            tx.put_doc(journal.PREPARED, row.id, {"workspace": link.hello.workspace.decode(), "home": home})
+            place = {"workspace": link.hello.workspace.decode(), "home": home, "brought": own}
+            tx.put_doc(journal.PREPARED, row.id, place)
             kind = "work.prepared" if start == base.commit else "work.recovered"
             tx.append(kind, task.id, {"branch": task.branch, "base": base.commit, "commit": start})
 
@@ -360,6 +364,7 @@ class Carrier:
             mode=task.spec.mode,
             model=task.spec.model,
             environment=self._parts.vault.get(task.id),
+            brought=place.get("brought", {}),
         )
 
     async def _wake(self, task: Task, _action: Action) -> None:

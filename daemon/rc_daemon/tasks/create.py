@@ -20,6 +20,7 @@ from rc_protos import errors, ids
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.failpoints import failpoint
 from rc_protos.model import Isolation, Mode, Principal, Task, TaskSpec, TaskState
+from rc_providers.base import Capability
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ async def _check(parts: Parts, spec: TaskSpec) -> None:
         if name not in known:
             raise errors.usage(f"{spec.provider} has no option {name!r}", f"there are: {', '.join(known) or 'none'}")
     await provider.check(spec.isolation)
-    if await provider.shows_host_paths():
+    if Capability.LOCAL in provider.capabilities:
         await asyncio.to_thread(parts.catalog.installation, agent)
     if not spec.repository:
         raise errors.usage("there is no repository", "run rc inside one, or give --repo")
