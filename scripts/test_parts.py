@@ -10,7 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Command -> Debian package.
-DEBIAN = {"tmux": "tmux", "bwrap": "bubblewrap", "git": "git", "strace": "strace", "less": "less", "vim": "vim-tiny"}
+DEBIAN = {
+    "tmux": "tmux",
+    "bwrap": "bubblewrap",
+    "git": "git",
+    "strace": "strace",
+    "less": "less",
+    "vim": "vim-tiny",
+    "ssh": "openssh-client",
+}
 # For the tests' own Docker engine and its base image, where no engine answers.
 ENGINE = {"dockerd": "docker.io", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
 INSTALL_SECONDS = 900
@@ -19,7 +27,7 @@ INSTALL_SECONDS = 900
 def main() -> int:
     """Never fails: a test that misses a part says so, and fails where CI=true."""
     sys.path[:0] = [str(ROOT / "tests")]
-    from support import claude, engine
+    from support import claude, engine, sshd
     from support.needs import faketime_library
 
     wanted = DEBIAN if engine.answers() else {**DEBIAN, **ENGINE}
@@ -29,6 +37,8 @@ def main() -> int:
         debian(missing)
     if shutil.which("mmdebstrap"):
         engine.main()
+    if not sshd.server() and shutil.which("apt-get"):
+        sshd.main()
     if not claude.installed():
         print("== fetching Claude Code for the tests, once", flush=True)
         subprocess.run([sys.executable, str(ROOT / "tests/support/claude.py")], check=False, env=with_tests_on_path())

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +59,7 @@ class Bundle:
 
 def build(cache_dir: Path) -> Bundle:
     """The bundle of the installed code, built only if no module has changed since; takes a second or two then."""
-    modules = dict(sorted(_modules()))
+    modules = dict(sorted(_modules(_PACKAGES)))
     cache_dir.mkdir(parents=True, exist_ok=True)
     key_file = cache_dir / f"{_key(modules)}.key"
     try:
@@ -78,9 +78,14 @@ def build(cache_dir: Path) -> Bundle:
     return bundle
 
 
-def _modules() -> Iterator[tuple[str, Path]]:
+def pack(packages: Mapping[str, tuple[str, ...]]) -> bytes:
+    """A bundle of other packages, in memory; each with the path prefixes in it that are left out."""
+    return _zip(dict(sorted(_modules(packages))))
+
+
+def _modules(packages: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Path]]:
     """(name in the bundle, file) of every module."""
-    for package, unwanted in _PACKAGES.items():
+    for package, unwanted in packages.items():
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             if package in _OPTIONAL:

@@ -102,6 +102,11 @@ def precondition(message: str, hint: str = "") -> RemoteClaudeError:
     return RemoteClaudeError(message, hint, code=ErrorCode.PRECONDITION)
 
 
+def unauthenticated(message: str, hint: str = "") -> RemoteClaudeError:
+    """A credential is missing or wrong."""
+    return RemoteClaudeError(message, hint, code=ErrorCode.UNAUTHENTICATED)
+
+
 def conflict(message: str, hint: str = "") -> RemoteClaudeError:
     """Two changes do not go together; nothing was changed."""
     return RemoteClaudeError(message, hint, code=ErrorCode.CONFLICT)

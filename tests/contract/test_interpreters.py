@@ -75,5 +75,5 @@ def test_an_older_one_says_what_is_needed(version: tuple[int, int]) -> None:
     (action,) = boot.feed(done.stdout)
     assert isinstance(action, Failed)
     running, needed = named(version)[6:], ".".join(map(str, OLDEST))
-    assert re.fullmatch(rf"the sandbox's python3 is {running}\.\d+, {needed} or newer is needed", action.reason)
+    assert re.fullmatch(rf"the python3 there is {running}\.\d+, {needed} or newer is needed", action.reason)
     assert done.stderr == b""

@@ -14,7 +14,7 @@ import pytest
 from rc_protos import ids
 from rc_protos.background import Background
 from rc_protos.errors import ErrorCode, RemoteClaudeError
-from rc_providers.base import ByteStream, Presence, Sandbox
+from rc_providers.base import ByteStream, Capability, Presence, Sandbox
 from support.sandboxes import DEADLINE, Place, place, read_all, read_line, run, sh
 
 IDLE_SECONDS = 60
@@ -22,9 +22,10 @@ IDLE_SECONDS = 60
 WITHOUT_NETWORK = ("bubblewrap", "none", "fake")
 WITH_BWRAP = pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap"))
 WITH_DOCKER = pytest.param("docker", marks=pytest.mark.needs("docker"))
+WITH_SSH = pytest.param("ssh", marks=pytest.mark.needs("sshd", "bwrap"))
 
 
-@pytest.fixture(params=[WITH_BWRAP, "none", "fake", WITH_DOCKER])
+@pytest.fixture(params=[WITH_BWRAP, "none", "fake", WITH_DOCKER, WITH_SSH])
 async def at(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     async with place(request.param) as found:
         yield found
@@ -285,6 +286,9 @@ async def test_host_paths_are_shown_where_they_are_and_cannot_be_changed(
     (shown / "object").write_text("borrowed")
     shown.chmod(0o755)
     sandbox = await at.create(binds=(shown,))
+    if Capability.BIND not in at.provider.capabilities:
+        assert "No such file" in await sh(sandbox, f"cat {shown}/object")
+        return
     assert await run(sandbox, "cat", str(shown / "object")) == "borrowed"
     if at.kind in ("bubblewrap", "docker"):
         assert "Read-only" in await sh(sandbox, f"echo spoiled > {shown}/object; touch {shown}/more")

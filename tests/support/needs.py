@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support import engine
+from support import engine, sshd
 
 
 def is_ci() -> bool:
@@ -79,6 +79,7 @@ def faketime_library() -> Path | None:
 PARTS: dict[str, Callable[[], str]] = {
     "bwrap": bwrap,
     "docker": engine.find,
+    "sshd": sshd.find,
     "git": command("git"),
     "tmux": command("tmux"),
     "strace": command("strace"),

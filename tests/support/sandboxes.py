@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from rc_providers.base import ByteStream, Provider, Sandbox, SandboxSpec
 from rc_providers.docker import DockerProvider
 from rc_providers.fake import FakeProvider
 from rc_providers.local import LocalProvider
+from rc_providers.ssh.provider import SshProvider
 from support import engine
+from support.sshd import person_with, ssh_server
 
 DEADLINE = 30.0
 KINDS: dict[str, type[Provider]] = {
@@ -23,6 +25,7 @@ KINDS: dict[str, type[Provider]] = {
     "none": LocalProvider,
     "fake": FakeProvider,
     "docker": DockerProvider,
+    "ssh": SshProvider,
 }
 # Isolation of the kinds of which one provider has several, and options without which a kind cannot work in tests.
 ISOLATION = {"bubblewrap": "bubblewrap", "none": "none"}
@@ -49,7 +52,7 @@ class Place:
 
     def again(self) -> Provider:
         """A second provider object over the same root, as after a restart; the fake one forgets."""
-        return KINDS[self.kind](self.provider.root)
+        return KINDS[self.kind](self.provider.root, self.provider.where)
 
 
 @asynccontextmanager
@@ -57,15 +60,21 @@ async def place(kind: str) -> AsyncIterator[Place]:
     """A provider whose sandboxes are all destroyed afterwards."""
     # Short: the path of a unix socket holds 108 bytes.
     root = Path(tempfile.mkdtemp(prefix="rcs", dir="/tmp"))
-    provider = KINDS[kind](root / "p")
-    found = Place(kind, provider, ids.new_id())
-    try:
-        yield found
-    finally:
-        for info in await provider.list(found.installation):
-            await (await provider.attach(info.external_id)).destroy()
-        await provider.close()
-        shutil.rmtree(root, ignore_errors=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
+        where = ""
+        if kind == "ssh":
+            server = stack.enter_context(ssh_server(root / "box"))
+            stack.enter_context(person_with(root / "person", server.entry()))
+            where = server.name
+        provider = KINDS[kind](root / "p" / where, where)
+        found = Place(kind, provider, ids.new_id())
+        try:
+            yield found
+        finally:
+            for info in await provider.list(found.installation):
+                await (await provider.attach(info.external_id)).destroy()
+            await provider.close()
 
 
 async def read_all(stream: ByteStream, most: int = 1 << 26) -> bytes:

@@ -34,6 +34,19 @@ def failed_line(nonce: str, reason: str) -> bytes:
     return FAILED + f"{nonce} {' '.join(reason.split())}\n".encode("utf-8", "backslashreplace")
 
 
+class Program:
+    """What is sent and started: `main` of a module in the bundle, and the directory that it is kept in."""
+
+    def __init__(self, module: str, home: str, words: tuple[str, ...] = ()) -> None:
+        """`home`: where RC_STATE names no other; where it cannot be written, below /dev/shm or /tmp."""
+        self.module = module
+        self.home = home
+        self.words = words
+
+
+AGENT = Program("rc_agent.main", "~/.rc-agent")
+
+
 class Send:
     """Write these bytes to the stream."""
 
@@ -59,7 +72,15 @@ class Boot:
     """The daemon's side of the dialogue; sans-I/O: feed it what came, do what it answers."""
 
     def __init__(
-        self, digest: str, size: int, bundle: Callable[[], bytes], nonce: str, lent: str = "", *, wire: str = RAW
+        self,
+        digest: str,
+        size: int,
+        bundle: Callable[[], bytes],
+        nonce: str,
+        lent: str = "",
+        *,
+        wire: str = RAW,
+        program: Program = AGENT,
     ) -> None:
         """`bundle` gives the bundle's bytes; it is called only if they are needed. `nonce`: letters and digits.
 
@@ -68,6 +89,7 @@ class Boot:
         """
         self._lent = lent
         self._wire = wire
+        self._program = program
         self._digest = digest
         self._size = size
         self._bundle = bundle
@@ -81,7 +103,8 @@ class Boot:
     def argv(self) -> list[str]:
         """What to run in the sandbox."""
         words = [self._digest, str(self._size), self._nonce.decode(), self._lent, self._wire]
-        return ["python3", "-S", "-E", "-c", STAGE0, *words]
+        program = self._program
+        return ["python3", "-S", "-E", "-c", STAGE0, *words, program.module, program.home, *program.words]
 
     def feed(self, data: bytes) -> list[Send | Ready | Failed]:
         """What to do now that `data` has come."""
@@ -100,7 +123,7 @@ class Boot:
         if self._over:
             return []
         if not self.python:
-            reason = "the command python3 ended before it said anything (is there a python3 in the sandbox?)"
+            reason = "the command python3 ended before it said anything (is there a python3?)"
         else:
             reason = "the stream ended before the agent was ready"
         self._noise += self._data
@@ -143,7 +166,8 @@ class Boot:
 # Runs on whatever python3 there is, so it is written for the oldest: no syntax newer than 3.6.
 STAGE0 = """
 import os, sys
-digest, size, nonce, lent, wire = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5]
+digest, size, nonce, lent, wire, module, home = sys.argv[1:8]
+size = int(size)
 if wire == "ascii" and os.isatty(0):
     import tty
     tty.setraw(0)
@@ -157,7 +181,7 @@ def fail(text):
 version = "%d.%d.%d" % sys.version_info[:3]
 if sys.version_info < (3, 11):
     say("HELLO " + nonce + " " + version + " old")
-    fail("the sandbox's python3 is " + version + ", 3.11 or newer is needed")
+    fail("the python3 there is " + version + ", 3.11 or newer is needed")
 def usable(place):
     try:
         os.makedirs(place, 0o700, exist_ok=True)
@@ -166,7 +190,8 @@ def usable(place):
         return False
 user = str(os.getuid())
 given = os.environ.get("RC_STATE")
-places = [given] if given else [os.path.expanduser("~/.rc-agent"), "/dev/shm/rc-agent-" + user, "/tmp/rc-agent-" + user]
+name = os.path.basename(home).lstrip(".") + "-" + user
+places = [given] if given else [os.path.expanduser(home), "/dev/shm/" + name, "/tmp/" + name]
 home = next((place for place in places if usable(place)), None)
 if home is None:
     say("HELLO " + nonce + " " + version + " homeless")
@@ -225,8 +250,8 @@ else:
     receive()
 sys.path.insert(0, root)
 try:
-    from rc_agent.main import main
+    main = __import__(module, fromlist=["main"]).main
 except Exception as error:
     fail("the agent does not start: " + repr(error))
-main(["connect", nonce, wire])
+main(["connect", nonce, wire] + sys.argv[8:])
 """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rc_protos.model import Isolation
+from rc_providers.local import ask
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -86,7 +87,7 @@ class Layout:
     @property
     def socket(self) -> Path:
         """The supervisor's."""
-        return self.state / "supervisor.sock"
+        return self.state / ask.SOCKET
 
     @property
     def log(self) -> Path:

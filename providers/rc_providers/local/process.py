@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,14 +13,12 @@ from typing import NoReturn
 
 from rc_protos import errors, platform
 from rc_protos.model import Isolation
-from rc_providers.local import bubblewrap
+from rc_providers.local import ask, bubblewrap
 from rc_providers.local.layout import Layout, Record, Supervisor
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 START_SECONDS = 20.0
-REQUEST_SECONDS = 20.0
 END_SECONDS = 10.0
-ANSWER_MOST = 65536
 NOBODY = Supervisor(0, "", 0, "", False)
 
 
@@ -103,46 +100,8 @@ def _end_tree(recorded: Supervisor, tag: str) -> None:
 async def request(layout: Layout, argv: Sequence[str], stream: socket.socket) -> None:
     """Have the supervisor start `argv` with `stream` as stdin and stdout; raises unavailable or not_found."""
     words = [os.fsencode(word) for word in argv]
-    if not words or any(b"\0" in word for word in words):
-        raise errors.usage("a command is at least one word, and no word holds a zero byte")
     try:
-        refusal = await asyncio.wait_for(asyncio.to_thread(_ask, layout, words, stream), REQUEST_SECONDS)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise errors.unavailable(f"the sandbox {layout.directory.name} does not answer: {error}") from error
-    if refusal:
-        raise errors.not_found(f"cannot run {argv[0]} in the sandbox: {refusal}")
-
-
-def _ask(layout: Layout, argv: list[bytes], stream: socket.socket) -> str:
-    with _dial(layout) as connection:
-        body = b"\0".join(argv)
-        message = struct.pack("!I", len(body)) + body
-        sent = socket.send_fds(connection, [message], [stream.fileno()])
-        if sent < len(message):
-            # Even an empty send fails once the supervisor has answered and hung up.
-            connection.sendall(message[sent:])
-        return _answer(connection).decode("utf-8", "replace").strip()
-
-
-def _answer(connection: socket.socket) -> bytes:
-    """One line; what runs inside may have taken the supervisor's place, so it gets neither memory nor time."""
-    deadline = time.monotonic() + REQUEST_SECONDS
-    answer = b""
-    while not answer.endswith(b"\n"):
-        more = connection.recv(4096)
-        if not more or len(answer) > ANSWER_MOST or time.monotonic() > deadline:
-            raise ValueError("the supervisor hung up" if not more else "the supervisor does not end its answer")
-        answer += more
-    return answer
-
-
-def _dial(layout: Layout) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(REQUEST_SECONDS)
-    try:
-        with platform.socket_itself(layout.socket) as address:
-            connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        asked = asyncio.to_thread(ask.start, layout.socket, layout.directory.name, words, stream)
+        await asyncio.wait_for(asked, ask.SECONDS)
+    except TimeoutError as error:
+        raise errors.unavailable(f"the sandbox {layout.directory.name} does not answer in time") from error

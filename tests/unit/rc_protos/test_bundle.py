@@ -68,8 +68,10 @@ def test_it_is_built_once_and_again_when_a_part_is_gone(built: Bundle, cache: Pa
 def test_a_changed_module_is_another_bundle(built: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = tmp_path / "paths.py"
     changed.write_text("# changed\n")
-    modules = [(name, changed if name == "rc_protos/paths.py" else file) for name, file in bundle._modules()]
-    monkeypatch.setattr(bundle, "_modules", lambda: iter(modules))
+    modules = [
+        (name, changed if name == "rc_protos/paths.py" else file) for name, file in bundle._modules(bundle._PACKAGES)
+    ]
+    monkeypatch.setattr(bundle, "_modules", lambda _packages: iter(modules))
     again = bundle.build(tmp_path)
     assert again.digest != built.digest
     assert (again.directory / "rc_protos/paths.py").read_text() == "# changed\n"

@@ -1,0 +1,167 @@
+"""One SSH host: its connections, kept as long as they live, and requests to what runs there. Blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from rc_protos import bundle, errors
+from rc_protos.errors import RemoteClaudeError
+from rc_protos.stream.boot import Boot, Failed, Program, Ready, Send
+from rc_providers.ssh import connect, faults, settings
+from rc_providers.ssh.connect import Connection
+
+log = logging.getLogger("rc.ssh")
+
+OPEN_SECONDS = 10.0
+# To have our program sent and an answer made: a create waits for bubblewrap there.
+ANSWER_SECONDS = 60.0
+ANSWER_MOST = 16 << 20
+# What runs there, without what only this side needs.
+PACKAGES = {
+    "rc_protos": ("v1/", "bundle.py", "convert.py", "config.py", "paths.py"),
+    "rc_providers": (
+        "docker/",
+        "fake.py",
+        "registry.py",
+        *(f"ssh/{each}.py" for each in ("connect", "faults", "host", "provider", "pump", "settings")),
+    ),
+}
+# The directory in a home is rc's own on that host too.
+HOME = "~/.local/share/remote-claude/rc-far"
+
+
+class Host:
+    """Every method blocks and may be called from any thread."""
+
+    def __init__(self, target: str, known_hosts: Path) -> None:
+        self.target = target
+        self._known_hosts = known_hosts
+        self._lock = threading.Lock()
+        # More than one only where a server limits the sessions of each.
+        self._connections: list[Connection] = []
+        self._failed: tuple[float, RemoteClaudeError] | None = None
+
+    def ask(self, **request: Any) -> Any:
+        """What the other side answers; raises its error, or unavailable."""
+        with self._asked(request) as (channel, data):
+            channel.close()
+            return data[0]
+
+    def open(self, **request: Any) -> tuple[paramiko.Channel, bytes]:
+        """The same for a request whose channel goes on: it, and what came after the answer."""
+        with self._asked(request) as (channel, data):
+            return channel, data[1]
+
+    def accept(self, fingerprint: str) -> None:
+        """Have the host's key known from now on, if it is this one."""
+        connect.accept(self.target, self._known_hosts, fingerprint)
+
+    def forget(self) -> None:
+        """Keys that were accepted here are unknown again."""
+        name = settings.read(self.target).key_name
+        if self._known_hosts.exists():
+            lines = self._known_hosts.read_text().splitlines(keepends=True)
+            self._known_hosts.write_text("".join(line for line in lines if line.split(" ", 1)[0] != name))
+
+    def close(self) -> None:
+        """End every connection."""
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    @contextmanager
+    def _asked(self, request: dict[str, Any]) -> Iterator[tuple[paramiko.Channel, tuple[Any, bytes]]]:
+        program = Program("rc_providers.ssh.far", HOME, (json.dumps(request),))
+        data = packed()
+        boot = Boot(hashlib.sha256(data).hexdigest(), len(data), packed, secrets.token_hex(6), program=program)
+        channel = self._channel()
+        try:
+            channel.settimeout(ANSWER_SECONDS)
+            # What a shell or Python complains of is part of the story; once our program runs it is silent.
+            channel.set_combine_stderr(True)
+            channel.exec_command(f"exec {shlex.join(boot.argv)}")
+            yield channel, self._answer(channel, self._ready(channel, boot))
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            channel.close()
+            raise errors.unavailable(f"{self.target} was lost: {str(error) or type(error).__name__}") from error
+        except BaseException:
+            channel.close()
+            raise
+
+    def _ready(self, channel: paramiko.Channel, boot: Boot) -> bytes:
+        while True:
+            data = channel.recv(1 << 16)
+            for action in boot.feed(data) if data else boot.eof():
+                if isinstance(action, Send):
+                    channel.sendall(action.data)
+                elif isinstance(action, Failed):
+                    # Unless it was only a cut.
+                    raise (errors.precondition if _alive(channel) else errors.unavailable)(
+                        f"{self.target} cannot run rc's part: {action.reason}",
+                        "it needs python3 3.11 or newer, for users that log in by SSH",
+                    )
+                elif isinstance(action, Ready):
+                    return action.rest
+
+    def _answer(self, channel: paramiko.Channel, data: bytes) -> tuple[Any, bytes]:
+        while b"\n" not in data:
+            more = channel.recv(1 << 16)
+            if not more or len(data) > ANSWER_MOST:
+                raise errors.unavailable(f"{self.target} hung up before it answered")
+            data += more
+        line, _, rest = data.partition(b"\n")
+        answer = json.loads(line)
+        if "code" in answer:
+            message = f"{answer['message']} (on {self.target})"
+            raise errors.from_wire(answer["code"], message, answer["hint"])
+        return answer["ok"], rest
+
+    def _channel(self) -> paramiko.Channel:
+        """A session on a living connection; makes one where there is none, or where all are full."""
+        began = time.monotonic()
+        with self._lock:
+            for connection in list(self._connections):
+                try:
+                    return connection.transport.open_session(timeout=OPEN_SECONDS)
+                except paramiko.ChannelException:
+                    # Full: sshd's MaxSessions.
+                    continue
+                except (paramiko.SSHException, OSError, EOFError) as error:
+                    log.info("%s: a connection is lost: %s", self.target, error)
+                    self._connections.remove(connection)
+                    connection.close()
+            if self._failed is not None and self._failed[0] > began:
+                # Somebody tried while we waited: a dead host costs everybody the same time once.
+                raise self._failed[1]
+            try:
+                connection = connect.connect(self.target, self._known_hosts)
+            except RemoteClaudeError as error:
+                self._failed = time.monotonic(), error
+                raise
+            self._connections.append(connection)
+            with faults.mapped(settings.read(self.target)):
+                return connection.transport.open_session(timeout=OPEN_SECONDS)
+
+
+def _alive(channel: paramiko.Channel) -> bool:
+    return channel.get_transport().is_active()
+
+
+@cache
+def packed() -> bytes:
+    """The bundle of what runs there."""
+    return bundle.pack(PACKAGES)
