@@ -108,6 +108,15 @@ class SafeCopy:
             await git(self.repository, "init", *flags, ".", extra=OURS)
         borrowed = os.fsencode("".join(f"{place}\n" for place in self.base.objects))
         (self.repository / "objects" / "info").mkdir(parents=True, exist_ok=True)
-        (self.repository / "objects" / "info" / "alternates").write_bytes(borrowed)
+        _put(self.repository / "objects" / "info" / "alternates", borrowed)
         if self.base.shallow:
-            (self.repository / "shallow").write_text("".join(f"{each}\n" for each in self.base.shallow))
+            _put(self.repository / "shallow", "".join(f"{each}\n" for each in self.base.shallow).encode())
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Whole at every moment: a git that reads meanwhile (rc diff, rc fetch) must find every object."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

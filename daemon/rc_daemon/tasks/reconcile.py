@@ -96,7 +96,7 @@ class Reconciler:
             return None
         for action in actions:
             if isinstance(action, Wait):
-                regular = self._parts.clock.now() + self._parts.limits.look
+                regular = self._parts.clock.now() + min(self._parts.limits.look, self._parts.limits.save)
                 return min(regular, action.until) if action.until else min(regular, seen.deadline or regular)
             try:
                 await self._carrier.carry(task_id, action)
