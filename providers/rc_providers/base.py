@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
+from rc_protos import errors
 from rc_protos.model import Option
 
 
@@ -159,8 +160,20 @@ class Provider(ABC):
         """Whether host paths can be shown in this very place; asked where the capability is BIND."""
         return Capability.BIND in self.capabilities
 
-    async def check(self, isolation: str) -> None:  # noqa: B027 - most providers have nothing to check beforehand
-        """Raise precondition, with the remedy, when a sandbox of this isolation cannot be made here."""
+    async def check(self, isolation: str) -> Sequence[str]:
+        """What the person should know of a sandbox of this isolation here, one line each.
+
+        Raises precondition, with the remedy, when it cannot be made.
+        """
+        return ()
+
+    async def add(self, accept_key: str) -> None:
+        """Have the place's host key known from now on, if it is the one with this fingerprint; raises conflict."""
+        if accept_key:
+            raise errors.unsupported(f"the provider {self.name} has no host keys")
+
+    async def remove(self) -> None:  # noqa: B027 - most providers have nothing to forget
+        """Forget what was accepted; sandboxes live on."""
 
     async def estimate(self, spec: SandboxSpec) -> float:
         """US dollars per hour; 0 where nothing is billed."""

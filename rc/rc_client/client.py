@@ -312,6 +312,16 @@ class DaemonClient:
         answer = await self._call(self.sandboxes.ListSandboxes, sandbox_pb2.ListSandboxesRequest())
         return [from_message(each, Sandbox) for each in answer.sandboxes]
 
+    async def add_provider(self, provider: str, accept_key: str = "") -> list[str]:
+        """See that a place can be used, accepting its host key before; what the person should know of it."""
+        request = sandbox_pb2.AddProviderRequest(provider=provider, accept_key=accept_key)
+        answer = await self._call(self.sandboxes.AddProvider, request)
+        return list(answer.notices)
+
+    async def remove_provider(self, provider: str) -> None:
+        """Forget what was accepted of a place."""
+        await self._call(self.sandboxes.RemoveProvider, sandbox_pb2.RemoveProviderRequest(provider=provider))
+
     # sessions; the bytes go through rc_client.session
 
     async def open_session(self, sandbox_id: str, session_id: str, **fields: Any) -> Session:

@@ -89,6 +89,13 @@ ROWS = [
         "rc_daemon.coding.install.install",
         "rc agent install",
     ),
+    Row("accept the key of a host", "SandboxService.AddProvider", "rc_providers.base.Provider.add", "rc provider add"),
+    Row(
+        "forget the key of a host",
+        "SandboxService.RemoveProvider",
+        "rc_providers.base.Provider.remove",
+        "rc provider rm",
+    ),
     Row("see how the daemon is", "DaemonService.GetStatus", "rc_daemon.status.Status.look", "rc daemon status"),
     Row("end the daemon", "DaemonService.StopDaemon", "rc_daemon.main.Daemon.close", "rc daemon stop"),
     Row("check this machine", "DaemonService.Diagnose", "rc_daemon.doctor.diagnose", "rc doctor"),

@@ -36,8 +36,9 @@ exec "$@"
 """
 
 
+@functools.cache
 def place() -> Path:
-    """Where Debian's packages are unpacked."""
+    """Where Debian's packages are unpacked; asked for first while HOME is the caller's own."""
     return Path(os.environ.get("RC_TEST_CACHE") or Path.home() / ".cache" / "remote-claude-tests") / "sshd"
 
 

@@ -29,6 +29,15 @@ class SandboxServicer:
     async def ListProviders(self, request: pb.ListProvidersRequest, call: Call) -> pb.ListProvidersResponse:
         return pb.ListProvidersResponse(providers=[self._show(name) for name in registry.names()])
 
+    async def AddProvider(self, request: pb.AddProviderRequest, call: Call) -> pb.AddProviderResponse:
+        provider = self._provider(request.provider)
+        await provider.add(request.accept_key)
+        return pb.AddProviderResponse(notices=await provider.check(""))
+
+    async def RemoveProvider(self, request: pb.RemoveProviderRequest, call: Call) -> pb.RemoveProviderResponse:
+        await self._provider(request.provider).remove()
+        return pb.RemoveProviderResponse()
+
     def _show(self, name: str) -> pb.Provider:
         try:
             provider = self._provider(name)

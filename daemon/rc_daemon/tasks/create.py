@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ async def create(
     if known is not None:
         return Created(known)
     spec = await asyncio.to_thread(_completed, parts, spec, directory)
-    await _check(parts, spec)
+    known_of_place = await _check(parts, spec)
     task_id = ids.new_id()
     base = None
     parts.vault.put(task_id, credentials)
@@ -67,7 +67,7 @@ async def create(
         if not recorded:
             parts.vault.drop(task_id)
             await _unborn(parts, task_id, base.repository if base else "")
-    return Created(task, (*notices, *_notices(spec)))
+    return Created(task, (*notices, *known_of_place))
 
 
 async def forget_unborn(parts: Parts) -> None:
@@ -108,7 +108,8 @@ def _completed(parts: Parts, spec: TaskSpec, directory: str) -> TaskSpec:
     )
 
 
-async def _check(parts: Parts, spec: TaskSpec) -> None:
+async def _check(parts: Parts, spec: TaskSpec) -> Sequence[str]:
+    """What the person should know of the place; raises what keeps the task from being made."""
     agent = parts.coding_agent(spec.coding_agent)
     if spec.mode and spec.mode not in set(Mode):
         raise errors.usage(f"there is no mode {spec.mode!r}", f"there are: {', '.join(Mode)}")
@@ -120,7 +121,7 @@ async def _check(parts: Parts, spec: TaskSpec) -> None:
     for name in spec.options:
         if name not in known:
             raise errors.usage(f"{spec.provider} has no option {name!r}", f"there are: {', '.join(known) or 'none'}")
-    await provider.check(spec.isolation)
+    notices = await provider.check(spec.isolation)
     if Capability.LOCAL in provider.capabilities:
         await asyncio.to_thread(parts.catalog.installation, agent)
     if not spec.repository:
@@ -131,6 +132,7 @@ async def _check(parts: Parts, spec: TaskSpec) -> None:
         raise errors.exhausted(
             f"the disk of {parts.paths.data} has only {free >> 20} MiB left: no new task is taken", "run: rc gc"
         )
+    return notices
 
 
 async def _base(parts: Parts, task_id: str, spec: TaskSpec) -> tuple[TaskSpec, Base | None, list[str]]:
@@ -180,11 +182,3 @@ def _record(
     if request_id:
         tx.put_doc(journal.REQUEST, request_id, {"task": task_id})
     return task
-
-
-def _notices(spec: TaskSpec) -> list[str]:
-    if spec.provider != "local":
-        return []
-    if spec.isolation == Isolation.NONE:
-        return ["not isolated: this task can read and change everything you can"]
-    return ["isolated by bubblewrap: it sees its own workspace only; the network is open"]

@@ -24,6 +24,14 @@ class SandboxServiceBase(abc.ABC):
     async def ListProviders(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.ListProvidersRequest, rc_protos.v1.sandbox_pb2.ListProvidersResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def AddProvider(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.AddProviderRequest, rc_protos.v1.sandbox_pb2.AddProviderResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def RemoveProvider(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.RemoveProviderRequest, rc_protos.v1.sandbox_pb2.RemoveProviderResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/rc.v1.SandboxService/ListSandboxes': grpclib.const.Handler(
@@ -37,6 +45,18 @@ class SandboxServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 rc_protos.v1.sandbox_pb2.ListProvidersRequest,
                 rc_protos.v1.sandbox_pb2.ListProvidersResponse,
+            ),
+            '/rc.v1.SandboxService/AddProvider': grpclib.const.Handler(
+                self.AddProvider,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.AddProviderRequest,
+                rc_protos.v1.sandbox_pb2.AddProviderResponse,
+            ),
+            '/rc.v1.SandboxService/RemoveProvider': grpclib.const.Handler(
+                self.RemoveProvider,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.RemoveProviderRequest,
+                rc_protos.v1.sandbox_pb2.RemoveProviderResponse,
             ),
         }
 
@@ -55,4 +75,16 @@ class SandboxServiceStub:
             '/rc.v1.SandboxService/ListProviders',
             rc_protos.v1.sandbox_pb2.ListProvidersRequest,
             rc_protos.v1.sandbox_pb2.ListProvidersResponse,
+        )
+        self.AddProvider = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/AddProvider',
+            rc_protos.v1.sandbox_pb2.AddProviderRequest,
+            rc_protos.v1.sandbox_pb2.AddProviderResponse,
+        )
+        self.RemoveProvider = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/RemoveProvider',
+            rc_protos.v1.sandbox_pb2.RemoveProviderRequest,
+            rc_protos.v1.sandbox_pb2.RemoveProviderResponse,
         )

@@ -61,3 +61,27 @@ class ListProvidersResponse(_message.Message):
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[Provider]
     def __init__(self, providers: _Optional[_Iterable[_Union[Provider, _Mapping]]] = ...) -> None: ...
+
+class AddProviderRequest(_message.Message):
+    __slots__ = ("provider", "accept_key")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_KEY_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    accept_key: str
+    def __init__(self, provider: _Optional[str] = ..., accept_key: _Optional[str] = ...) -> None: ...
+
+class AddProviderResponse(_message.Message):
+    __slots__ = ("notices",)
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
+    notices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, notices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RemoveProviderRequest(_message.Message):
+    __slots__ = ("provider",)
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    def __init__(self, provider: _Optional[str] = ...) -> None: ...
+
+class RemoveProviderResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -44,6 +44,16 @@ class SandboxServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersResponse.FromString,
                 _registered_method=True)
+        self.AddProvider = channel.unary_unary(
+                '/rc.v1.SandboxService/AddProvider',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.AddProviderRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.AddProviderResponse.FromString,
+                _registered_method=True)
+        self.RemoveProvider = channel.unary_unary(
+                '/rc.v1.SandboxService/RemoveProvider',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.FromString,
+                _registered_method=True)
 
 
 class SandboxServiceServicer:
@@ -61,6 +71,19 @@ class SandboxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddProvider(self, request, context):
+        """Fails with what keeps the place from being used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveProvider(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SandboxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +96,16 @@ def add_SandboxServiceServicer_to_server(servicer, server):
                     servicer.ListProviders,
                     request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersResponse.SerializeToString,
+            ),
+            'AddProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddProvider,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.AddProviderRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.AddProviderResponse.SerializeToString,
+            ),
+            'RemoveProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveProvider,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -129,6 +162,60 @@ class SandboxService:
             '/rc.v1.SandboxService/ListProviders',
             rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersRequest.SerializeToString,
             rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/AddProvider',
+            rc__protos_dot_v1_dot_sandbox__pb2.AddProviderRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.AddProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/RemoveProvider',
+            rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,12 +42,13 @@ class DockerProvider(Provider):
         # Root's files are for root, whom no sandbox is.
         return os.getuid() != 0 and await self.engine.shares_host()
 
-    async def check(self, isolation: str) -> None:
+    async def check(self, isolation: str) -> Sequence[str]:
         if isolation:
             raise errors.usage(
                 f"isolation {isolation} is not for docker, which isolates by itself", "leave out --isolation"
             )
         await self.engine.call(lambda api: api.ping())
+        return ()
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         if not TAG.fullmatch(spec.tag):

@@ -57,9 +57,11 @@ class LocalProvider(Provider):
         await _blocking(sandbox.ensure, Record(spec.tag, spec.installation, isolation, binds))
         return sandbox
 
-    async def check(self, isolation: str) -> None:
-        if (isolation or default_isolation()) == Isolation.BUBBLEWRAP:
-            await _blocking(bubblewrap.check)
+    async def check(self, isolation: str) -> Sequence[str]:
+        if (isolation or default_isolation()) != Isolation.BUBBLEWRAP:
+            return ["not isolated: this task can read and change everything you can"]
+        await _blocking(bubblewrap.check)
+        return ["isolated by bubblewrap: it sees its own workspace only; the network is open"]
 
     async def attach(self, external_id: str) -> Sandbox:
         sandbox = LocalSandbox(Layout(self.root / external_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
-from paramiko.agent import Agent, AgentSSH
+from paramiko.agent import AgentSSH
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey
 
 from rc_protos import errors
 from rc_providers.ssh import faults, settings
 from rc_providers.ssh.settings import Settings
+
+# What goes wrong is told by our errors.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 CONNECT_SECONDS = 10.0
 ALIVE_SECONDS = 5
@@ -146,27 +150,26 @@ class _Keys(AuthStrategy):
     def get_sources(self) -> Iterator[InMemoryPrivateKey]:
         """In the order in which they are tried: servers end a connection after a few."""
         named = {_public(file) for file in self._to.identity_files}
-        held = _held(self._to.agent)
-        keys: list[paramiko.PKey] = [key for key in held if key.asbytes() in named]
-        keys += filter(None, map(_load, self._to.identity_files))
-        if not self._to.identities_only:
-            keys += [key for key in held if key.asbytes() not in named]
-        for key in keys:
-            yield InMemoryPrivateKey(self._to.user, key)
+        with _agent(self._to.agent) as held:
+            keys: list[paramiko.PKey] = [key for key in held if key.asbytes() in named]
+            keys += filter(None, map(_load, self._to.identity_files))
+            if not self._to.identities_only:
+                keys += [key for key in held if key.asbytes() not in named]
+            for key in keys:
+                yield InMemoryPrivateKey(self._to.user, key)
 
 
-def _held(agent: str) -> tuple[paramiko.AgentKey, ...]:
-    if not agent:
-        return ()
-    with contextlib.suppress(OSError, paramiko.SSHException):
-        if agent == settings.AGENT:
-            return Agent().get_keys()
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(agent)
-        other = AgentSSH()
-        other._connect(connection)  # type: ignore[attr-defined] # its own subclass reads the environment only
-        return other.get_keys()
-    return ()
+@contextlib.contextmanager
+def _agent(path: str) -> Iterator[tuple[paramiko.AgentKey, ...]]:
+    """The keys that an agent holds, while it is connected."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        agent = AgentSSH()
+        with contextlib.suppress(OSError, paramiko.SSHException):
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(path)
+            # Its own subclass can only reach the agent of the environment, and cannot say where it stops.
+            agent._connect(connection)  # type: ignore[attr-defined]
+        yield agent.get_keys()
 
 
 def _load(file: Path) -> paramiko.PKey | None:

@@ -189,8 +189,9 @@ def remove_when_empty(home: str, lock: int) -> None:
     """The last sandbox takes everything along that rc has brought here."""
     import shutil
 
+    sandboxes = os.path.join(home, "sandboxes")
     try:
-        if os.listdir(os.path.join(home, "sandboxes")):
+        if os.path.isdir(sandboxes) and os.listdir(sandboxes):
             return
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(home)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from rc_protos.errors import ErrorCode, RemoteClaudeError
+from rc_protos.model import Isolation
 from rc_providers.base import ByteStream, Capability, Presence, Provider, Sandbox, SandboxInfo, SandboxSpec
 from rc_providers.local.stream import SocketStream
 from rc_providers.ssh.host import Host
@@ -36,12 +37,21 @@ class SshProvider(Provider):
         # Its waits shall not take the threads of everybody else.
         self._threads = ThreadPoolExecutor(REQUESTS, f"ssh {where}")
 
+    async def add(self, accept_key: str) -> None:
+        if accept_key:
+            await self.blocking(partial(self.host.accept, accept_key))
+
+    async def remove(self) -> None:
+        await self.blocking(self.host.forget)
+
     async def create(self, spec: SandboxSpec) -> Sandbox:
         made = await self.ask(do="create", tag=spec.tag, installation=spec.installation, isolation=spec.isolation)
         return SshSandbox(self, _info(made).external_id)
 
-    async def check(self, isolation: str) -> None:
-        await self.ask(do="check", isolation=isolation)
+    async def check(self, isolation: str) -> Sequence[str]:
+        if await self.ask(do="check", isolation=isolation) == Isolation.BUBBLEWRAP:
+            return [f"isolated by bubblewrap on {self.where}: it sees its own workspace only; the network is open"]
+        return [f"not isolated on {self.where}: this task can read and change everything that you can there"]
 
     async def attach(self, external_id: str) -> Sandbox:
         await self.ask(do="info", id=external_id)

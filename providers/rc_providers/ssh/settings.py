@@ -16,8 +16,6 @@ from rc_protos import errors
 
 ASK_SECONDS = 10.0
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-# The agent of the environment.
-AGENT = "SSH_AUTH_SOCK"
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def read(target: str) -> Settings:
         proxy_command=_filled(one("proxycommand"), tokens),
         identity_files=tuple(_path(_filled(file, tokens)) for file in files if file.lower() != "none"),
         identities_only=one("identitiesonly") == "yes",
-        agent=os.path.expandvars(os.path.expanduser(one("identityagent", AGENT))),
+        agent=_agent(one("identityagent", "SSH_AUTH_SOCK")),
         known_hosts=tuple(_path(_filled(file, tokens)) for file in known),
     )
 
@@ -128,6 +126,13 @@ def _filled(text: str, tokens: dict[str, str]) -> str:
     for letter, value in tokens.items():
         parts = [part.replace(f"%{letter}", value) for part in parts]
     return "%".join(parts)
+
+
+def _agent(text: str) -> str:
+    # A name with $ is a variable; this one may come without.
+    return os.path.expanduser(
+        os.environ.get("SSH_AUTH_SOCK", "") if text == "SSH_AUTH_SOCK" else os.path.expandvars(text)
+    )
 
 
 def _path(text: str) -> Path:

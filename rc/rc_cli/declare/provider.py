@@ -1,0 +1,35 @@
+"""Providers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rc_cli.declare.words import app
+
+provider = typer.Typer(help="Where tasks run.")
+app.add_typer(provider, name="provider")
+Place = Annotated[str, typer.Argument(metavar="PROVIDER", help="Such as ssh:build-box.")]
+
+
+@provider.command("add")
+def _provider_add(
+    place: Place,
+    accept_key: Annotated[
+        str,
+        typer.Option("--accept-key", metavar="FINGERPRINT", help="SHA256:... of the host key to accept."),
+    ] = "",
+) -> int:
+    """See that tasks can run in a place, and accept its host key."""
+    from rc_cli.commands.providers import add
+
+    return add(place, accept_key)
+
+
+@provider.command("rm")
+def _provider_rm(place: Place) -> int:
+    """Forget the host keys that were accepted of a place."""
+    from rc_cli.commands.providers import rm
+
+    return rm(place)
