@@ -145,6 +145,9 @@ def _compile(source: bytes, name: str) -> bytes:
 
 
 def _unpack(bundle: Bundle) -> None:
+    # The same code may have come again by another way; sandboxes that live have the directory mounted.
+    if (bundle.directory / _MAIN_FILE).exists():
+        return
     temporary = bundle.directory.with_name(f"{bundle.digest}.{os.getpid()}")
     with zipfile.ZipFile(bundle.path) as archive:
         archive.extractall(temporary)

@@ -267,6 +267,18 @@ def test_a_question_is_asked_and_answered(me: Person) -> None:
         assert screen.end() == 0
 
 
+def test_a_question_may_be_left_or_answered_elsewhere(me: Person) -> None:
+    with me.screen("run", "--agent", "demo", "--name", "twice", "demo: ask; say first; ask; say second") as screen:
+        screen.see("allow this once?").type("\n")
+        screen.see("it waits for you: rc approve")
+        me.ok("approve", "twice")
+        screen.see("first")
+        screen.see("first\n● Go on?\n? Go on?\n  allow this once?")
+        me.ok("deny", "twice")
+        screen.see("denied").see("second")
+        assert screen.end() == 0
+
+
 @pytest.mark.parametrize(
     ("word", "code", "said"), [("d", 0, "detached"), ("c", 130, "the turn is ended"), (CTRL_C, 0, "detached")]
 )
@@ -284,6 +296,29 @@ def test_the_conversation_is_joined_and_left(me: Person) -> None:
         screen.see("once upon a time").see("Ctrl-] detaches").type("and then\n")
         screen.see("> and then").see("I note down").type(DETACH)
         screen.see("come back with: rc attach talk")
+        assert screen.end() == 0
+
+
+def test_the_help_does_not_run_into_what_is_being_said(me: Person) -> None:
+    me.ok("run", "-d", "--agent", "demo", "--name", "midway", "demo: say on and; sleep 60")
+    while "on and" not in me.ok("logs", "midway"):
+        pass
+    with me.screen("attach", "midway") as screen:
+        screen.see("on and\n— type to talk").type("/cancel\n")
+        screen.see("— stopped")
+
+
+def test_a_line_longer_than_the_terminal_stays_on_one_row(me: Person) -> None:
+    me.task("wide")
+    with me.screen("attach", "wide", columns=40) as screen:
+        screen.see("detaches").type("it begins here " + "and goes on " * 6 + "日本語 to the end")
+        screen.see("日本語 to the end")
+        rows = [row for row in screen.text.splitlines() if "goes" in row]
+        assert len(rows) == 1
+        assert rows[0].startswith("> …")
+        screen.type("\x15again\n")
+        screen.see("> again").see("I note down").type("\x04")
+        screen.see("come back with: rc attach wide")
         assert screen.end() == 0
 
 

@@ -267,10 +267,13 @@ class Carrier:
             message, turn = error.message, before.turn
 
             def work(tx: Tx) -> None:
-                failures = int(journal.work(tx, task.id).get("failures", 0)) + 1
+                known = journal.work(tx, task.id)
+                failures = int(known.get("failures", 0)) + 1
                 journal.note_work(tx, task.id, failures=failures, error=message, looked=self._parts.clock.now())
                 if failures >= 2:
                     journal.note_work(tx, task.id, saved_turn=turn)
+                if failures == 2 or (failures > 2 and message != known.get("error")):
+                    # Each failure once: it is tried again every few seconds.
                     tx.append("error", task.id, {"message": message, "hint": "the last safe copy is kept"})
 
             await self._parts.store.transact(work)

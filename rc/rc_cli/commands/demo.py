@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -106,7 +108,8 @@ def _next(task: Task, place: Path) -> None:
     home = os.path.relpath(place) if place.is_relative_to(Path.cwd()) else str(place)
     name = task.name
     lines = (
-        (f"cd {home}", ""),
+        *_reachable(),
+        (f"cd {shlex.quote(home)}", ""),
         (f"rc show {name}", "what rc knows of the task"),
         (f"rc shell {name}", "a terminal in its sandbox; Ctrl-] leaves, the same command comes back"),
         (f'rc say {name} "..."', "say something; the script answers as a script does"),
@@ -116,6 +119,12 @@ def _next(task: Task, place: Path) -> None:
     )
     wide = max(len(command) for command, what in lines if what)
     sys.stderr.write("\nTry next:\n" + "".join(f"  {each:{wide}}  {what}".rstrip() + "\n" for each, what in lines))
+
+
+def _reachable() -> tuple[tuple[str, str], ...]:
+    """The line that makes `rc` a command in the shell of somebody who started it from a checkout."""
+    launcher = Path(__file__).resolve().parents[3] / "scripts/rc"
+    return ((f"alias rc={shlex.quote(str(launcher))}", ""),) if launcher.exists() and not shutil.which("rc") else ()
 
 
 def _say(text: str) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_DETACHED = 0
 EXIT_CANCELLED = 130
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+# No line of the terminal: a question was settled from somewhere else.
+ELSEWHERE = "\x00"
 
 
 class Follower:
@@ -76,7 +78,7 @@ class Follower:
             # Up to here it is history: turns that ended, requests that were answered.
             new = event.seq > self._task.last_seq
             if event.kind == "request.opened" and (new or payload.get("id") in self._pending):
-                await self._asked(payload)
+                await self._asked(payload, event.seq, background)
             if new and (state := settled_by(event)):
                 return self._settled(state)
             if event.seq == self._task.last_seq and self._task.state.settled:
@@ -91,28 +93,39 @@ class Follower:
             sys.stdout.write(self._printer.show(event.kind, payload))
         sys.stdout.flush()
 
-    async def _asked(self, payload: dict[str, Any]) -> None:
-        request = str(payload["id"])
-        if self._answer is not None:
-            approve = self._answer(payload)
-        elif self._interactive:
-            approve = await self._question()
-        else:
-            approve = None
-            if not self._as_json:
-                sys.stderr.write(f"— it waits for you: rc approve {request}   ·   rc deny {request}\n")
+    async def _asked(self, payload: dict[str, Any], seq: int, background: Background) -> None:
+        request, word = str(payload["id"]), ""
+        if self._answer is None and self._interactive:
+            word = await self._question(request, seq, background)
+        approve = self._answer(payload) if self._answer else ANSWERS.get(word)
         if approve is None:
+            if word != ELSEWHERE and not self._as_json:
+                sys.stderr.write(f"— it waits for you: rc approve {request}   ·   rc deny {request}\n")
             return
         try:
             await self._client.answer_request(request, approve=approve)
         except RemoteClaudeError as error:
             sys.stderr.write(f"— {clean(error.message)}\n")
 
-    async def _question(self) -> bool | None:
-        """Ask at the terminal; Enter leaves the request in the inbox."""
+    async def _question(self, request: str, seq: int, background: Background) -> str:
+        """Ask at the terminal; Enter leaves the request in the inbox, and so does an answer from elsewhere."""
         sys.stderr.write("  allow this once? [y]es, [n]o, Enter: decide later in rc inbox: ")
         sys.stderr.flush()
-        return ANSWERS.get((await read_line()).strip().lower())
+        line: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        watching = background.spawn(self._settled_elsewhere(request, seq, line), "elsewhere")
+        try:
+            word = (await read_line(line)).strip().lower()
+        finally:
+            watching.cancel()
+        if word == ELSEWHERE:
+            sys.stderr.write("\n")
+        return word
+
+    async def _settled_elsewhere(self, request: str, seq: int, line: asyncio.Future[str]) -> None:
+        kinds = ("request.answered", "request.withdrawn")
+        async for event in self._client.watch_events(self._task.id, after_seq=seq, kinds=kinds):
+            if json.loads(event.payload).get("id") == request:
+                _settle(line, ELSEWHERE)
 
     async def _leave(self) -> int | None:
         """What Ctrl-C means is asked; twice it detaches."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rc_cli.credentials import present
 from rc_cli.terminal import key_byte
 from rc_cli.view.conversation import Printer
-from rc_cli.view.text import clean, paint
+from rc_cli.view.text import clean, columns, paint, width
 from rc_protos.background import Background
 from rc_protos.errors import RemoteClaudeError
 from rc_protos.model import RequestState, Task, TaskState
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rc_client.client import DaemonClient
 
 HISTORY = 400
-HELP = "type to talk · /cancel ends the turn · y or n answers · Ctrl-] detaches"
+HELP = "type to talk · /cancel ends the turn · y or n answers · {key} detaches"
 
 
 class Talk:
@@ -39,7 +39,8 @@ class Talk:
         """Until the user detaches."""
         from rc_protos.config import load
 
-        self._key = key_byte(load()["detach_key"])
+        key = str(load()["detach_key"])
+        self._key = key_byte(key)
         before = termios.tcgetattr(0)
         loop = asyncio.get_running_loop()
         async with Background("talk") as background:
@@ -47,7 +48,7 @@ class Talk:
             try:
                 _by_character()
                 after = await self._history()
-                self._write(paint(f"— {HELP}", "2") + "\n")
+                self._write(self._printer.finish() + paint(f"— {HELP.format(key=key.capitalize())}", "2") + "\n")
                 self._prompt()
                 loop.add_reader(0, self._typed)
                 watching = background.spawn(self._watch(after), "watch")
@@ -113,7 +114,7 @@ class Talk:
         elif character == "\x15":
             self._line = ""
             self._prompt()
-        elif character == "\x03":
+        elif character == "\x03" or (character == "\x04" and not self._line):
             self._leave.set()
         elif character.isprintable():
             self._line += character
@@ -132,12 +133,22 @@ class Talk:
             self._prompt()
 
     def _prompt(self) -> None:
-        mark = paint("? [y/n]", "33") if self._pending else paint(">", "1")
-        self._write(f"{self._printer.finish()}\r\x1b[K{mark} {self._line}")
+        mark, colour = ("? [y/n]", "33") if self._pending else (">", "1")
+        shown = _end_of(self._line, (columns() or 80) - len(mark) - 2)
+        self._write(f"{self._printer.finish()}\r\x1b[K{paint(mark, colour)} {shown}")
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def _end_of(line: str, room: int) -> str:
+    """What fits of it: only one row of the terminal can be drawn anew."""
+    if width(line) <= room:
+        return line
+    while line and width(line) >= room:
+        line = line[1:]
+    return "…" + line
 
 
 def _by_character() -> None:

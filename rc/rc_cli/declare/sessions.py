@@ -50,7 +50,7 @@ def _forward(
     ] = None,
     automatic: Annotated[bool, typer.Option("--auto", help="Also whatever begins to listen in the sandbox.")] = False,
 ) -> int:
-    """Bring ports of the sandbox to this machine, until Ctrl-C; heals after every cut."""
+    """Bring ports of the sandbox to this machine; heals after every cut."""
     from rc_cli.commands.forward import forward
 
     return forward(task, ports or (), automatic=automatic)

@@ -56,6 +56,16 @@ def test_the_same_modules_give_the_same_bytes(built: Bundle, tmp_path: Path) -> 
     assert done.stdout.strip() == built.digest
 
 
+def test_a_directory_that_sandboxes_have_mounted_stays_when_the_same_code_comes_again(
+    built: Bundle, cache: Path
+) -> None:
+    mounted = built.directory.stat().st_ino
+    for key in cache.glob("*.key"):
+        key.rename(cache / "of another installation")
+    assert bundle.build(cache) == built
+    assert built.directory.stat().st_ino == mounted
+
+
 def test_it_is_built_once_and_again_when_a_part_is_gone(built: Bundle, cache: Path) -> None:
     made = built.path.stat().st_mtime_ns
     assert bundle.build(cache) == built
