@@ -138,6 +138,12 @@ def write(name: str, text: str) -> tuple[ConfigValue, Path]:
     """Set one value in rc's own file; hand-written files are never touched. Raises usage."""
     import tomli_w
 
+    if name.partition(".")[0] == CREDENTIALS:
+        example = f'{CREDENTIALS}.ANTHROPIC_API_KEY = {{ command = ["pass", "show", "anthropic"] }}'
+        raise errors.usage(
+            "rc config set does not write credentials",
+            f"write where one comes from into {paths().config / 'config.toml'}, such as: {example}",
+        )
     declared = key(name)
     value = declared.parse(text, f"rc config set {name}")
     path = paths().config / OWN_FILE

@@ -14,6 +14,7 @@ from rc_client.session import AttachedSession, Ended
 from rc_protos.background import Background
 from rc_protos.errors import usage
 from rc_protos.model import TerminalSize
+from rc_protos.stream.terminal import ModeTracker
 
 if TYPE_CHECKING:
     from rc_client.client import DaemonClient
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 # A cut that heals within this time is not worth a line.
 SILENT_SECONDS = 2.0
 FLUSH_SECONDS = 2.0
-# Leaves the alternate screen, shows the cursor, ends mouse and bracketed paste: what a program may have left on.
-RESTORE = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
+# Shows the cursor, ends mouse and bracketed paste: what a program may have left on.
+RESTORE = b"\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
 
 
 def terminal_size() -> TerminalSize:
@@ -76,6 +77,7 @@ class Terminal:
         self._client = client
         self._back = back
         self._session = AttachedSession(client, sandbox_id, session_id, on_link=self._link)
+        self._modes = ModeTracker()
         self._leave = asyncio.Event()
         self._away: asyncio.TimerHandle | None = None
         self._told = False
@@ -105,7 +107,7 @@ class Terminal:
             finally:
                 loop.remove_reader(0)
                 loop.remove_signal_handler(signal.SIGWINCH)
-                os.write(1, RESTORE)
+                os.write(1, self._leave_alternate() + RESTORE)
                 termios.tcsetattr(0, termios.TCSADRAIN, before)
                 await self._session.close()
                 if self.detached:
@@ -115,8 +117,13 @@ class Terminal:
         async for item in self._session.output(screen=terminal_size()):
             if isinstance(item, Ended):
                 return item.status.code if not item.status.lost else 1
+            self._modes.feed(item.data)
             await _write(item.data)
         return 0
+
+    def _leave_alternate(self) -> bytes:
+        # Only from there: on the normal screen it would put the cursor where some program once saved it.
+        return b"\x1b[?%dl" % self._modes.alternate if self._modes.alternate else b""
 
     def _typed(self) -> None:
         typed = os.read(0, 65536)

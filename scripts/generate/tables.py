@@ -44,6 +44,7 @@ def config() -> str:
         f"{MADE}# Settings\n\n"
         "Merged in this order, the later one wins: defaults, `/etc/remote-claude/config.toml`, your `config.toml`, your\n"
         "`config.d/*.toml`, the project's `.remote-claude.toml` (found upwards), `RC_*` variables, flags.\n"
+        "Yours lie in `~/.config/remote-claude/` on Linux (or below `XDG_CONFIG_HOME`).\n"
         "`rc config show --origin` tells where each value comes from. `rc config set` writes only `config.d/rc.toml`.\n\n"
         '`credentials.NAME = { command = ["pass", "show", "anthropic"] }` or `{ keyring = "service/user" }` says where\n'
         "a credential comes from; a value itself is refused. A project's file may hold neither credentials nor any key\n"

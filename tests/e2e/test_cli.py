@@ -299,15 +299,6 @@ def test_the_conversation_is_joined_and_left(me: Person) -> None:
         assert screen.end() == 0
 
 
-def test_the_help_does_not_run_into_what_is_being_said(me: Person) -> None:
-    me.ok("run", "-d", "--agent", "demo", "--name", "midway", "demo: say on and; sleep 60")
-    while "on and" not in me.ok("logs", "midway"):
-        pass
-    with me.screen("attach", "midway") as screen:
-        screen.see("on and\n— type to talk").type("/cancel\n")
-        screen.see("— stopped")
-
-
 def test_a_line_longer_than_the_terminal_stays_on_one_row(me: Person) -> None:
     me.task("wide")
     with me.screen("attach", "wide", columns=40) as screen:
@@ -334,6 +325,17 @@ def test_a_shell_lives_on_with_its_screen(me: Person) -> None:
         screen.see("kept 1")
         assert screen.end() == 5
     assert b"\x1b[31m" in screen.raw
+    assert b"\x1b[?1049l" not in screen.raw
+
+
+def test_a_full_screen_program_is_left_and_found_again(me: Person) -> None:
+    me.task("full")
+    with me.screen("shell", "full") as screen:
+        screen.see("$").type("printf '\\033[?1049h%s' $((40+2)); read line\n")
+        screen.see("42").type(DETACH)
+        screen.see("come back with: rc shell full")
+        assert screen.end() == 0
+    assert screen.raw.count(b"\x1b[?1049l") == 1
 
 
 def test_the_native_tui_and_back(me: Person) -> None:
@@ -344,6 +346,16 @@ def test_the_native_tui_and_back(me: Person) -> None:
         assert screen.end() == 0
     me.ok("say", "native", "back again")
     me.ok("wait", "native")
+
+
+def test_the_native_tui_opens_after_the_turn(me: Person) -> None:
+    me.ok("run", "-d", "--agent", "demo", "--name", "later", "demo: ask Well?; say over")
+    me.until("later", "waiting")
+    with me.screen("attach", "later", "--native", columns=120) as screen:
+        screen.see("later is waiting for you: Well?; the TUI opens when the turn ends")
+        me.ok("approve", "later")
+        screen.see("over").type(DETACH)
+        screen.see("detached")
 
 
 def test_ls_watches(me: Person) -> None:

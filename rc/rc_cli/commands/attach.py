@@ -12,6 +12,7 @@ from rc_cli.commands.talk import Talk
 from rc_cli.credentials import present
 from rc_cli.loop import with_client
 from rc_cli.terminal import Terminal, terminal_size
+from rc_cli.view.text import clean
 from rc_protos import ids
 from rc_protos.errors import not_found, precondition, usage
 from rc_protos.model import Session, Task
@@ -37,6 +38,9 @@ async def _attach(client: DaemonClient, name: str, session: str, native: bool) -
     task = await client.get_task(name)
     if native:
         _need_terminal("rc attach --native")
+        if not task.state.settled:
+            why = f" {clean(task.reason)}" if task.reason else ""
+            sys.stderr.write(f"— {task.name} is {task.state}{why}; the TUI opens when the turn ends (Ctrl-C leaves)\n")
         sandbox_id, session_id = await client.open_native(
             task.id, terminal_size(), os.environ.get("TERM", "xterm-256color"), credentials=present()
         )

@@ -118,6 +118,12 @@ def test_set_writes_only_rcs_own_file_and_keeps_the_rest(home: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["rc.toml"]
 
 
+def test_set_says_where_credentials_are_written(home: Path) -> None:
+    with pytest.raises(RemoteClaudeError, match="does not write credentials") as error:
+        config.write("credentials.K", "sk-secret")
+    assert str(home / "config.toml") in error.value.hint
+
+
 def test_a_value_that_is_wrong_is_not_written(home: Path) -> None:
     for name, text in (("timeout", "soon"), ("nosuch", "1"), ("mode", "yolo")):
         with pytest.raises(RemoteClaudeError):
