@@ -14,6 +14,7 @@ from typing import Any
 from grpclib.server import Stream
 
 from rc_agent import home
+from rc_agent.calls import received
 from rc_agent.sessions.service import SessionService
 from rc_agent.sessions.store import Sessions, read_json, write_json
 from rc_protos import errors
@@ -75,8 +76,7 @@ class HealthService(HealthServiceBase):
 
     async def Hello(self, stream: Stream[pb.HelloRequest, pb.HelloResponse]) -> None:
         """Versions and the fence."""
-        request = await stream.recv_message()
-        assert request is not None
+        request = await received(stream)
         if request.protocol_min > PROTOCOL_MAX or request.protocol_max < PROTOCOL_MIN:
             raise errors.unsupported(
                 f"the agent speaks protocol {PROTOCOL_MIN} to {PROTOCOL_MAX}, "
@@ -109,38 +109,19 @@ class HealthService(HealthServiceBase):
                 return
             if request is None:
                 return
-            await stream.send_message(self._pulse(request.number))
+            await stream.send_message(pb.BeatResponse(number=request.number))
 
     async def Shutdown(self, stream: Stream[pb.ShutdownRequest, pb.ShutdownResponse]) -> None:
         """End the agent, and with `all` every session first."""
-        request = await stream.recv_message()
-        assert request is not None
+        request = await received(stream)
         if request.all:
             await self._service.close_all()
         await stream.send_message(pb.ShutdownResponse())
         # The answer leaves first.
         asyncio.get_running_loop().call_later(0.05, self._stop)
 
-    def _pulse(self, number: int) -> pb.BeatResponse:
-        disk = os.statvfs(self._sessions.root)
-        running = [name for name in self._sessions.ids() if self._sessions.exit(name) is None]
-        return pb.BeatResponse(
-            number=number,
-            resident_bytes=_resident_bytes(),
-            disk_free_bytes=disk.f_bavail * disk.f_frsize,
-            sessions=len(running),
-        )
-
 
 def _transport(stream: Stream[Any, Any]) -> asyncio.BaseTransport:
     # grpclib shows a call's connection nowhere else.
     transport: asyncio.BaseTransport = stream.peer._transport
     return transport
-
-
-def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

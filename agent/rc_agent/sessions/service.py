@@ -27,6 +27,8 @@ _DEFAULT_GRACE = 2000
 # What a holder may take, beyond the grace time, to see the last process of its tree go.
 _AFTER_GRACE = 8.0
 _ENDED = "the session has ended"
+# The kind of what the daemon runs for itself.
+SYSTEM = "system"
 
 
 class SessionService(SessionServiceBase):
@@ -101,11 +103,14 @@ class SessionService(SessionServiceBase):
         await stream.send_message(pb.SignalSessionResponse())
 
     async def CloseSession(self, stream: Stream[pb.CloseSessionRequest, pb.CloseSessionResponse]) -> None:
-        """End the whole process tree."""
+        """End the whole process tree; of rc's own scripts nothing is kept, or their remains would pile up."""
         request = await received(stream)
         self._sessions.existing(request.session_id)
         await self.close(request.session_id, request.grace_milliseconds)
-        await stream.send_message(pb.CloseSessionResponse(session=await self.show(request.session_id)))
+        session = await self.show(request.session_id)
+        if session.kind == SYSTEM:
+            self._sessions.discard(request.session_id)
+        await stream.send_message(pb.CloseSessionResponse(session=session))
 
     async def AckMirror(self, stream: Stream[pb.AckMirrorRequest, pb.AckMirrorResponse]) -> None:
         """What is safe on the host may expire here."""

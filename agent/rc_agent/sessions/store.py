@@ -60,7 +60,7 @@ class Sessions:
         return directory
 
     def discard(self, session_id: str) -> None:
-        """Remove a session of which nothing ever ran."""
+        """Remove a session of which nothing runs."""
         shutil.rmtree(self.directory(session_id), ignore_errors=True)
 
     def forget_unstarted(self) -> None:

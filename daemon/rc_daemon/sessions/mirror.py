@@ -33,6 +33,8 @@ UNKNOWN_SECONDS = 10.0
 PAUSE, LONGEST_PAUSE = 0.05, 5.0
 # What people and their commands run, as opposed to what a task runs by itself.
 _THEIRS = ("shell", "exec", "native")
+# Scripts of the daemon itself, which reads them where they run.
+_OURS = "system"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 OnEnded = Callable[[str, str, ExitStatus], None]
@@ -70,7 +72,7 @@ class Mirrors:
         return session
 
     async def follow_all(self, sandbox_id: str, task_id: str) -> None:
-        """Mirror whatever runs in a sandbox whose link is up; nothing happens if it is cut meanwhile."""
+        """Mirror whatever others run in a sandbox whose link is up; nothing happens if it is cut meanwhile."""
         link = self._links.get(sandbox_id)
         if link is None:
             return
@@ -80,7 +82,7 @@ class Mirrors:
             log.info("sessions of sandbox %s: %s", sandbox_id, error.message)
             return
         for session in found:
-            if _ID.fullmatch(session.id):
+            if _ID.fullmatch(session.id) and session.kind != _OURS:
                 self.follow(sandbox_id, session.id, task_id)
 
     def find(self, session_id: str) -> MirroredSession | None:

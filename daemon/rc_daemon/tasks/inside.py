@@ -13,10 +13,12 @@ from pathlib import Path
 from rc_daemon.links import SandboxLink
 from rc_daemon.links.calls import opened, streaming, unary
 from rc_protos import errors, ids
+from rc_protos.errors import RemoteClaudeError
 from rc_protos.v1 import file_pb2
 from rc_protos.v1 import session_pb2 as pb
 
 SCRIPT_SECONDS = 300.0
+CLOSE_SECONDS = 5.0
 CHUNK = 256 << 10
 OUTPUT_MOST = 4 << 20
 WHY_MOST = 300
@@ -50,20 +52,28 @@ async def script(link: SandboxLink, text: str, environment: Mapping[str, str], *
         stdin_closed=True,
     )
     await unary(link.sessions.OpenSession, request)
-    found = {pb.STREAM_OUT: b"", pb.STREAM_ERR: b""}
     try:
         async with asyncio.timeout(SCRIPT_SECONDS):
-            async for item in streaming(link.sessions.AttachSession, pb.AttachSessionRequest(session_id=session_id)):
-                if item.WhichOneof("item") == "data" and len(found[item.data.stream]) < OUTPUT_MOST:
-                    found[item.data.stream] += item.data.data
-                elif item.WhichOneof("item") == "exit":
-                    if item.exit.lost:
-                        raise errors.unavailable(f"{name}: {item.exit.lost}")
-                    out, err = (found[each].decode("utf-8", "replace") for each in (pb.STREAM_OUT, pb.STREAM_ERR))
-                    return Result(item.exit.code, out, err)
+            return await _outcome(link, session_id, name)
     except TimeoutError:
-        await unary(link.sessions.CloseSession, pb.CloseSessionRequest(session_id=session_id))
         raise errors.timeout(f"{name} took longer than {SCRIPT_SECONDS:.0f} s") from None
+    finally:
+        # A cut link has a task look again, and the script with it.
+        with contextlib.suppress(RemoteClaudeError):
+            close = pb.CloseSessionRequest(session_id=session_id)
+            await unary(link.sessions.CloseSession, close, timeout=CLOSE_SECONDS)
+
+
+async def _outcome(link: SandboxLink, session_id: str, name: str) -> Result:
+    found = {pb.STREAM_OUT: b"", pb.STREAM_ERR: b""}
+    async for item in streaming(link.sessions.AttachSession, pb.AttachSessionRequest(session_id=session_id)):
+        if item.WhichOneof("item") == "data" and len(found[item.data.stream]) < OUTPUT_MOST:
+            found[item.data.stream] += item.data.data
+        elif item.WhichOneof("item") == "exit":
+            if item.exit.lost:
+                raise errors.unavailable(f"{name}: {item.exit.lost}")
+            out, err = (found[each].decode("utf-8", "replace") for each in (pb.STREAM_OUT, pb.STREAM_ERR))
+            return Result(item.exit.code, out, err)
     raise errors.unavailable(f"{name}: its end is not known")
 
 

@@ -73,18 +73,13 @@ async def test_a_damaged_record_of_the_epoch_starts_anew(client: Client, agent: 
         await again.hello(2)
 
 
-async def test_every_beat_is_answered_with_what_runs(client: Client) -> None:
-    await client.open("runs", "sleep", "600")
-    await client.open("over", "true")
-    await client.output("over")
+async def test_every_beat_is_answered(client: Client) -> None:
     async with client.health.Beat.open() as stream:
         for number in (7, 8):
             await stream.send_message(pb.BeatRequest(number=number))
             answer = await stream.recv_message()
             assert answer is not None
-            assert (answer.number, answer.sessions) == (number, 1)
-            assert answer.resident_bytes > 1 << 20
-            assert answer.disk_free_bytes > 0
+            assert answer.number == number
         await stream.end()
         assert await stream.recv_message() is None
 

@@ -295,6 +295,14 @@ async def test_after_the_end_nothing_can_be_done_to_a_session(client: Client) ->
     assert (await client.close("a")).ended
 
 
+async def test_of_a_script_of_the_daemon_nothing_stays(client: Client, agent: AgentProcess) -> None:
+    for kind in ("exec", "system"):
+        await client.open(kind, "true", kind=kind)
+        await client.output(kind)
+        assert (await client.close(kind)).ended
+    assert [path.name for path in (agent.state / "sessions").iterdir()] == ["exec"]
+
+
 async def test_a_large_output_arrives_whole(client: Client) -> None:
     code = "import sys\nfor i in range(1024): sys.stdout.buffer.write(bytes([i % 256]) * 65536)"
     await client.open("a", sys.executable, "-c", code)
