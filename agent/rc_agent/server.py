@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -117,6 +118,10 @@ def serve(directory: str) -> int:
         # Already a session leader when started by `connect`.
         os.setsid()
     os.umask(0o077)
+    # Marks every process of this sandbox, however we were started.
+    os.environ["RC_STATE"] = directory
+    # grpclib writes on after a cut, which is harmless; asyncio would warn of it dozens of times.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(_run(directory))
     return 0
 

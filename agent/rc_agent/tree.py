@@ -33,16 +33,18 @@ def signal_tree(root: int, group: int, *signals: int) -> int:
     return len(pids)
 
 
-def tagged(variable: bytes) -> list[int]:
-    """Processes of this user whose environment began with `variable` (NAME=value) in it."""
+def tagged(*variables: bytes) -> list[int]:
+    """Other processes of this user that were started with each of `variables` (NAME=value) in their environment."""
     found = []
     for pid in _pids():
+        if pid == os.getpid():
+            continue
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                environ = file.read()
+                environment = file.read().split(b"\0")
         except OSError:
             continue
-        if variable in environ.split(b"\0"):
+        if all(variable in environment for variable in variables):
             found.append(pid)
     return found
 

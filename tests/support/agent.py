@@ -116,7 +116,8 @@ class AgentProcess:
         command = Path(f"/proc/{holder}/cmdline")
         if command.exists() and b"rc_agent.holder" in command.read_bytes() and socket.exists():
             tree.send(holder, signal.SIGKILL)
-        for pid in tree.tagged(b"RC_SESSION=" + session_id.encode()):
+        # The same ids are used by tests that run beside this one.
+        for pid in tree.tagged(b"RC_SESSION=" + session_id.encode(), b"RC_STATE=" + bytes(self.state)):
             tree.send(pid, signal.SIGKILL)
 
 

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from rc_agent import tree
+
 _LISTEN = "0A"
 
 
@@ -24,9 +26,8 @@ def listening(state: str) -> list[Listening]:
     sockets = {inode: where for name in ("tcp", "tcp6") for inode, where in _sockets(f"/proc/net/{name}")}
     if not sockets:
         return []
-    mark = b"RC_STATE=" + os.fsencode(state)
     found = {}
-    for pid in _marked(mark):
+    for pid in tree.tagged(b"RC_STATE=" + os.fsencode(state)):
         for inode in _inodes(pid):
             if inode in sockets:
                 address, port = sockets[inode]
@@ -53,19 +54,6 @@ def _address(text: str) -> str:
     words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
     packed = struct.pack(f"={len(words)}I", *words)
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, packed)
-
-
-def _marked(mark: bytes) -> Iterator[int]:
-    """Our own processes but for the agent itself."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if mark in file.read().split(b"\0"):
-                    yield int(name)
-        except OSError:
-            continue
 
 
 def _inodes(pid: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rc_agent import system, tree
@@ -94,7 +95,9 @@ class Sessions:
 
     def _bury(self, session_id: str, directory: str) -> dict[str, Any]:
         holder = read_json(f"{directory}/{HOLDER_FILE}") or {}
-        kill_leftovers(session_id, int(holder.get("pid", 0)), int(holder.get("start", 0)))
+        # Without isolation another sandbox's session may have the same id.
+        marks = (b"RC_SESSION=" + session_id.encode(), b"RC_STATE=" + os.fsencode(os.path.dirname(self.root)))
+        kill_leftovers(int(holder.get("pid", 0)), int(holder.get("start", 0)), marks)
         ends = {f"{name}_end": bounds(directory, name)[1] for name in ("out", "err")}
         record = {"code": 0, "signal": 0, **ends, "lost": HOLDER_LOST, "ended_at": time.time()}
         write_json(f"{directory}/{EXIT_FILE}", record)
@@ -114,14 +117,13 @@ def bounds(directory: str, name: str) -> tuple[int, int]:
     return (segments[0][0], segments[-1][0] + segments[-1][1]) if segments else (0, 0)
 
 
-def kill_leftovers(session_id: str, pid: int, start: int) -> None:
-    """Kill what a lost holder left behind: its process, known by start time, and all that carry the session's id."""
+def kill_leftovers(pid: int, start: int, marks: Sequence[bytes]) -> None:
+    """Kill what a lost holder left behind: its process, known by start time, and all that carry the session's marks."""
     if pid and start and system.process_start(pid) == start:
         tree.send_group(pid, system.SIGKILL)
         tree.send(pid, system.SIGKILL)
-    for left in tree.tagged(b"RC_SESSION=" + session_id.encode()):
-        if left != os.getpid():
-            tree.send(left, system.SIGKILL)
+    for left in tree.tagged(*marks):
+        tree.send(left, system.SIGKILL)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import sys
 
@@ -12,7 +13,7 @@ from grpclib.exceptions import GRPCError
 
 from rc_protos.errors import CODE_KEY
 from rc_protos.v1 import session_pb2 as pb
-from support.agent import AgentProcess, Client, until
+from support.agent import AgentProcess, Client, connected, running_agent, until
 
 EVERY_BYTE = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 4)"
 
@@ -301,6 +302,21 @@ async def test_of_a_script_of_the_daemon_nothing_stays(client: Client, agent: Ag
         await client.output(kind)
         assert (await client.close(kind)).ended
     assert [path.name for path in (agent.state / "sessions").iterdir()] == ["exec"]
+
+
+async def test_a_lost_holder_costs_no_other_sandbox_its_session(client: Client, agent: AgentProcess) -> None:
+    with running_agent() as other:
+        async with connected(other) as there:
+            for each in (client, there):
+                await each.open("same", "sleep", "600")
+            os.kill(agent.holder("same"), signal.SIGKILL)
+
+            async def ended() -> bool:
+                return (await client.get("same")).ended
+
+            await until(ended)
+            assert (await client.get("same")).exit.lost
+            assert not (await there.get("same")).ended
 
 
 async def test_a_large_output_arrives_whole(client: Client) -> None:
