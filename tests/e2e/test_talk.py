@@ -161,18 +161,18 @@ async def test_a_call_made_twice_at_once_makes_one_task(daemon: DaemonProcess, c
     assert len(await client.list_tasks()) == 1
 
 
-async def test_a_credential_lands_nowhere(daemon: DaemonProcess, client: DaemonClient) -> None:
+async def test_a_credential_that_it_does_not_take_lands_nowhere(daemon: DaemonProcess, client: DaemonClient) -> None:
     secret = "sk-ant-" + "s3cret" * 4
-    prompt = 'demo: run test -n "$ANTHROPIC_API_KEY" && echo there; fail because'
+    prompt = 'demo: run test -z "$ANTHROPIC_API_KEY" && echo absent; fail because'
     credentials = {"ANTHROPIC_API_KEY": secret}
     task, _ = await client.create_task(daemon.spec(prompt), credentials=credentials)
     failed = await wait_for(client, task.id, TaskState.FAILED)
-    assert failed.credential_custody == "forwarded"
+    assert failed.credential_custody == "none"
     await client.say_task(task.id, "demo: say x", credentials=credentials)
     await until(lambda: _is_done(client, task))
     await client.stop_task(task.id)
     events, _ = await client.list_events()
-    assert any("there" in each.payload for each in events if each.kind == "tool.update"), "it was in the process"
+    assert any("absent" in each.payload for each in events if each.kind == "tool.update"), "it was in the process"
     daemon.stop()
     found = [path for path in daemon.home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert found == []

@@ -17,6 +17,7 @@ _KNOWN = frozenset(
     (
         "title",
         "credentials",
+        "variables",
         "command",
         "command_inside",
         "inside",
@@ -81,6 +82,8 @@ class CodingAgentSpec:
     inside: Mapping[str, str] = field(default_factory=dict)
     command_inside: tuple[str, ...] = ()
     credential_names: tuple[str, ...] = ()
+    # What it takes of the caller's environment besides.
+    variables: tuple[str, ...] = ()
     native: tuple[str, ...] = ()
     native_resume: tuple[str, ...] = ()
     native_mode: tuple[str, ...] = ()
@@ -154,6 +157,7 @@ class _Reader:
             inside=self._table("inside"),
             command_inside=self._words("command_inside"),
             credential_names=self._words("credentials"),
+            variables=self._words("variables"),
             native=self._words("native"),
             native_resume=self._words("native_resume"),
             native_mode=self._words("native_mode"),

@@ -359,6 +359,7 @@ class Carrier:
         place = await self._parts.store.read(lambda tx: tx.get_doc(journal.PREPARED, task.sandbox_id))
         if place is None:
             raise errors.unavailable("the workspace is not prepared yet")
+        agent, held = self._parts.coding_agent(task.spec.coding_agent), self._parts.vault.get(task.id)
         return Start(
             sandbox_id=task.sandbox_id,
             workspace=place["workspace"],
@@ -366,7 +367,8 @@ class Carrier:
             coding_agent=task.spec.coding_agent,
             mode=task.spec.mode,
             model=task.spec.model,
-            environment=self._parts.vault.get(task.id),
+            # A caller sends what it has; another coding agent's key is none of this one's business.
+            environment={name: held[name] for name in (*agent.credential_names, *agent.variables) if name in held},
             brought=place.get("brought", {}),
         )
 
