@@ -10,7 +10,7 @@ import termios
 import tty
 from typing import TYPE_CHECKING
 
-from rc_client.session import AttachedSession, Ended
+from rc_client.session import PLAIN, AttachedSession, Ended
 from rc_protos.background import Background
 from rc_protos.errors import usage
 from rc_protos.model import TerminalSize
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 # A cut that heals within this time is not worth a line.
 SILENT_SECONDS = 2.0
 FLUSH_SECONDS = 2.0
-# Shows the cursor, ends mouse and bracketed paste: what a program may have left on.
-RESTORE = b"\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
 
 
 def terminal_size() -> TerminalSize:
@@ -105,9 +103,10 @@ class Terminal:
                 await self._session.flush(FLUSH_SECONDS)
                 return 0
             finally:
+                self._leave.set()
                 loop.remove_reader(0)
                 loop.remove_signal_handler(signal.SIGWINCH)
-                os.write(1, self._leave_alternate() + RESTORE)
+                os.write(1, self._leave_alternate() + PLAIN)
                 termios.tcsetattr(0, termios.TCSADRAIN, before)
                 await self._session.close()
                 if self.detached:
@@ -132,11 +131,18 @@ class Terminal:
             return
         send, detach = self._key.feed(typed)
         if send:
-            self._background.spawn(self._session.write(send), "type")
+            asyncio.get_running_loop().remove_reader(0)
+            self._background.spawn(self._type(send), "type")
         if detach:
             self._leave.set()
         elif self._key.pending:
             asyncio.get_running_loop().call_later(self._key.seconds, self._decide)
+
+    async def _type(self, typed: bytes) -> None:
+        """The keyboard waits with it, so that nothing typed later overtakes it and no more than is kept is read."""
+        await self._session.write(typed)
+        if not self._leave.is_set():
+            asyncio.get_running_loop().add_reader(0, self._typed)
 
     def _decide(self) -> None:
         if self._key.pending:

@@ -35,7 +35,6 @@ from rc_protos.v1 import (
     coding_agent_pb2,
     daemon_pb2,
     event_pb2,
-    file_pb2,
     forward_pb2,
     inbox_pb2,
     sandbox_pb2,
@@ -45,7 +44,6 @@ from rc_protos.v1 import (
 from rc_protos.v1.coding_agent_pb2_grpc import CodingAgentServiceStub
 from rc_protos.v1.daemon_pb2_grpc import DaemonServiceStub
 from rc_protos.v1.event_pb2_grpc import EventServiceStub
-from rc_protos.v1.file_pb2_grpc import FileServiceStub
 from rc_protos.v1.forward_pb2_grpc import ForwardServiceStub
 from rc_protos.v1.inbox_pb2_grpc import InboxServiceStub
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
@@ -58,6 +56,8 @@ LONG_SECONDS = 600.0
 # How long a call waits for the connection.
 READY_SECONDS = 5.0
 PAUSE, LONGEST_PAUSE = 0.05, 0.5
+# How long a new session waits for a daemon or a link that is away.
+OPEN_SECONDS = 10.0
 # How long a watch waits for a daemon that went away before it starts one.
 AWAY_SECONDS = 3.0
 
@@ -75,7 +75,6 @@ class DaemonClient:
         self.coding_agents = CodingAgentServiceStub(channel)
         self.sandboxes = SandboxServiceStub(channel)
         self.sessions = SessionServiceStub(channel)
-        self.files = FileServiceStub(channel)
         self.forwards = ForwardServiceStub(channel)
 
     @classmethod
@@ -325,10 +324,20 @@ class DaemonClient:
     # sessions; the bytes go through rc_client.session
 
     async def open_session(self, sandbox_id: str, session_id: str, **fields: Any) -> Session:
-        """Start a process in a sandbox; fields as in OpenSessionRequest."""
+        """Start a process in a sandbox; fields as in OpenSessionRequest. Asked again after a cut."""
         request = session_pb2.OpenSessionRequest(session_id=session_id, **fields)
-        answer = await self._call(self.sessions.OpenSession, request, sandbox_id=sandbox_id)
-        return from_message(answer.session, Session)
+        pause, away = PAUSE, 0.0
+        while True:
+            try:
+                answer = await self._call(self.sessions.OpenSession, request, sandbox_id=sandbox_id)
+                return from_message(answer.session, Session)
+            except RemoteClaudeError as error:
+                if error.code is not ErrorCode.UNAVAILABLE or away > OPEN_SECONDS:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            away += pause
+            pause = min(pause * 2, LONGEST_PAUSE)
+            await self.revive(away)
 
     async def list_sessions(self, sandbox_id: str) -> list[Session]:
         """Of one sandbox."""
@@ -350,15 +359,6 @@ class DaemonClient:
         """End the process tree."""
         request = session_pb2.CloseSessionRequest(session_id=session_id)
         await self._call(self.sessions.CloseSession, request, sandbox_id=sandbox_id)
-
-    async def read_file(self, sandbox_id: str, path: bytes) -> bytes:
-        """A whole file of a sandbox."""
-        metadata = (*PROTOCOL_METADATA, ("rc-sandbox", sandbox_id))
-        parts = []
-        with streaming(self.files.ReadFile(file_pb2.ReadFileRequest(path=path), metadata=metadata)) as answers:
-            async for part in answers:
-                parts.append(part.data)
-        return b"".join(parts)
 
     async def watch_ports(self, task: str) -> AsyncIterator[list[Port]]:
         """What listens in a task's sandbox, told anew at each change, over cuts and moves."""

@@ -24,6 +24,9 @@ PAUSE, LONGEST_PAUSE = 0.05, 1.0
 # Input typed while the link is away is kept up to here; then the keyboard waits.
 INPUT_MOST = 1 << 20
 PIECE = 1 << 16
+# Shows the cursor, ends mouse and bracketed paste: what a program may have left on.
+PLAIN = b"\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[0m"
+_NEW_SCREEN = b"\x1b[?1049l" + PLAIN + b"\x1b[!p\x1b[H\x1b[2J"
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,15 @@ class AttachedSession:
     async def output(
         self, *, screen: TerminalSize | None = None, follow: bool = True, out_offset: int = 0, err_offset: int = 0
     ) -> AsyncIterator[Output | Ended]:
-        """Everything from the offsets on; with `screen`, the screen as it is and then live."""
+        """Everything from the offsets on; with `screen`, the screen as it is and then live.
+
+        A screen's viewer who is so slow that bytes expire is given the screen anew; any other one gets precondition.
+        """
         self._cursors = {"out": OutputCursor(out_offset), "err": OutputCursor(err_offset)}
         fresh, pause, away = screen is not None, PAUSE, 0.0
         self._size = screen
         while True:
+            late = False
             request = pb.AttachSessionRequest(
                 session_id=self.session_id,
                 out_offset=self._cursors["out"].offset,
@@ -103,9 +110,13 @@ class AttachedSession:
                 if not follow:
                     return
             except RemoteClaudeError as error:
-                if error.code is not ErrorCode.UNAVAILABLE:
-                    raise
-                self._on_link(False)
+                late = screen is not None and not fresh and error.code is ErrorCode.PRECONDITION
+                if not late:
+                    self._cut(error)
+            if late:
+                # What comes next has expired, so slow is the viewer: it gets the screen as it is by now.
+                fresh = True
+                yield Output("out", _NEW_SCREEN)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             away += pause
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -162,6 +173,12 @@ class AttachedSession:
         """Nothing that waits for the session need wait any longer."""
         self._over = True
         self._acked.set()
+
+    def _cut(self, error: RemoteClaudeError) -> None:
+        """Heals by itself; raises the error if it is none."""
+        if error.code is not ErrorCode.UNAVAILABLE:
+            raise error
+        self._on_link(False)
 
     def _wake(self) -> None:
         self._typed.set()

@@ -99,6 +99,21 @@ async def test_output_comes_once_over_kills_of_the_daemon(at: Place) -> None:
         await each.close()
 
 
+async def test_a_session_is_opened_by_a_daemon_that_comes_back(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rc_client import client
+
+    monkeypatch.setattr(client, "READY_SECONDS", 0.1)
+    await asyncio.to_thread(at.daemon.kill)
+    async with Background("test") as background:
+        opening = background.spawn(at.open("echo", "opened"), "open")
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(at.daemon.start)
+        session = await asyncio.wait_for(opening, DEADLINE)
+        out, _, status = await read(session)
+        await session.close()
+    assert (out, status) == (b"opened\n", ExitStatus(0))
+
+
 async def test_input_is_typed_once_by_two_writers_over_kills(at: Place) -> None:
     code = "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stdout.flush()"
     session = await at.open("python3", "-u", "-c", code)

@@ -13,9 +13,11 @@ import pytest
 
 from rc_client import DaemonClient
 from rc_client.channel import OPTIONS, PROTOCOL_METADATA, from_call
+from rc_client.session import AttachedSession, Ended, Output
 from rc_protos import ids
 from rc_protos.background import Background
 from rc_protos.errors import ErrorCode
+from rc_protos.model import TerminalSize
 from rc_protos.v1 import session_pb2 as pb
 from rc_protos.v1.session_pb2_grpc import SessionServiceStub
 from support.agent import agent_pid
@@ -130,3 +132,42 @@ async def test_a_flood(sandbox_id: str, home: DaemonProcess, rounds: int) -> Non
     first = next(item.session.out_first for item in told if item.HasField("session"))
     assert (mebibytes - 2 * CAP) * MIB < first
     assert any(item.mark.kind == "expired" and "were let go: over its cap" in item.mark.text for item in told)
+
+
+@pytest.mark.timeout(DEADLINE)
+async def test_a_screen_that_came_too_late_is_drawn_anew(sandbox_id: str) -> None:
+    flood = "head -c 64M /dev/zero | tr '\\0' x; printf '\\r\\nTHE END'; sleep 600"
+    async with await DaemonClient.connect(start=False) as client:
+        session_id = ids.new_id()
+        await client.open_session(sandbox_id, session_id, kind="shell", argv=[b"sh", b"-c", flood.encode()], pty=True)
+        session = AttachedSession(client, sandbox_id, session_id)
+        items = session.output(screen=TerminalSize(80, 24))
+        shown = b""
+        while b"xxx" not in shown:
+            shown += await next_bytes(items)
+        async with asyncio.timeout(DEADLINE):
+            while await mirrored(client, sandbox_id, session_id) < 64 * MIB:
+                await asyncio.sleep(0.05)
+            tail = b""
+            while b"THE END" not in tail:
+                tail = tail[-80:] + await next_bytes(items)
+                shown = shown if b"\x1b[2J" in shown else tail
+        assert b"\x1b[2J" in shown
+        await session.close()
+
+
+async def next_bytes(items: AsyncIterator[Output | Ended]) -> bytes:
+    """What is shown next."""
+    item = await anext(items)
+    assert isinstance(item, Output)
+    return item.data
+
+
+async def mirrored(client: DaemonClient, sandbox_id: str, session_id: str) -> int:
+    """How much of a session is on this host."""
+    request = pb.AttachSessionRequest(session_id=session_id, out_offset=1 << 40, no_follow=True)
+    metadata = (*PROTOCOL_METADATA, ("rc-sandbox", sandbox_id))
+    async for item in client.sessions.AttachSession(request, metadata=metadata):
+        if item.HasField("session"):
+            return int(item.session.out_end)
+    raise AssertionError("no session")

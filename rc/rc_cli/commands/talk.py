@@ -33,6 +33,8 @@ class Talk:
         self._printer = Printer()
         self._pending: list[str] = []
         self._leave = asyncio.Event()
+        # One line is said before the next.
+        self._saying = asyncio.Lock()
         self._line = ""
 
     async def run(self) -> int:
@@ -122,12 +124,13 @@ class Talk:
 
     async def _say(self, line: str) -> None:
         try:
-            if line == "/cancel":
-                await self._client.cancel_turn(self._task.id)
-            elif self._pending and line.lower() in ("y", "yes", "n", "no"):
-                await self._client.answer_request(self._pending[0], approve=line.lower().startswith("y"))
-            else:
-                await self._client.say_task(self._task.id, line, credentials=present())
+            async with self._saying:
+                if line == "/cancel":
+                    await self._client.cancel_turn(self._task.id)
+                elif self._pending and line.lower() in ("y", "yes", "n", "no"):
+                    await self._client.answer_request(self._pending[0], approve=line.lower().startswith("y"))
+                else:
+                    await self._client.say_task(self._task.id, line, credentials=present())
         except RemoteClaudeError as error:
             self._write(f"\r\x1b[K{paint('! ' + clean(error.message), '31')}\n")
             self._prompt()
