@@ -399,5 +399,5 @@ def _ignored(_result: object) -> None:
 
 
 def _inputs(tx: Tx, task_id: str, pending: tuple[str, ...]) -> tuple[dict[str, dict[str, Any]], list[tuple[int, str]]]:
-    answers = {request_id: tx.get_doc("answers", request_id) for request_id in pending}
+    answers = {request_id: tx.get_doc(inputs.ANSWERS, request_id) for request_id in pending}
     return {key: answer for key, answer in answers.items() if answer is not None}, inputs.waiting_prompts(tx, task_id)

@@ -121,6 +121,9 @@ class Tx:
 
     def delete_task(self, task_id: str) -> None:
         """Forget a removed task and everything that hangs on it but its events."""
+        sessions = sa.select(schema.session.c.id).where(schema.session.c.task_id == task_id)
+        for table in (schema.outbox, schema.writer):
+            self._connection.change(sa.delete(table).where(table.c.session_id.in_(sessions)))
         for table, column in (
             (schema.task, schema.task.c.id),
             (schema.session, schema.session.c.task_id),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rc_daemon.store.tx import Tx
+from rc_daemon.tasks import journal
 from rc_daemon.tasks.parts import Parts
 from rc_protos.model import Task, TaskState
 
@@ -62,6 +63,9 @@ def _find(parts: Parts, tasks: dict[str, Task]) -> Iterator[_Old]:
 def _forget(tx: Tx, task_id: str) -> None:
     tx.drop_events(task_id)
     tx.delete_task(task_id)
+    for request_id, made in tx.list_docs(journal.REQUEST).items():
+        if made["task"] == task_id:
+            tx.delete_doc(journal.REQUEST, request_id)
 
 
 def _entries(place: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rc_daemon.coding import inputs, record
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks.base import Base
 from rc_daemon.tasks.observation import Work
@@ -48,6 +49,6 @@ def as_work(found: Mapping[str, Any], *, due: bool) -> Work:
 
 def forget(tx: Tx, task_id: str, sandbox_id: str) -> None:
     """Of a removed task nothing but its row, events and logs stays."""
-    for collection in (BASE, WORK, "conversation", "prompts"):
+    for collection in (BASE, WORK, record.COLLECTION, inputs.QUEUE):
         tx.delete_doc(collection, task_id)
     tx.delete_doc(PREPARED, sandbox_id)

@@ -15,7 +15,7 @@ from rc_daemon.tasks.moves import RUNNING
 from rc_daemon.tasks.observation import Trouble
 from rc_daemon.tasks.parts import Parts
 from rc_protos.errors import ErrorCode, RemoteClaudeError
-from rc_protos.model import Task
+from rc_protos.model import Task, TaskState
 
 log = logging.getLogger("rc.reconcile")
 
@@ -84,7 +84,8 @@ class Reconciler:
     async def _once(self, task_id: str) -> float | None:
         """Look and act once; when to look again (by the clock of the parts), or None for never by itself."""
         task = self._parts.store.tasks.get(task_id)
-        if task is None:
+        if task is None or task.state is TaskState.REMOVED:
+            # A look would bring its conversation back into memory.
             return None
         trouble = self._trouble.get(task_id, Trouble(limit=self._attempts(task)))
         try:

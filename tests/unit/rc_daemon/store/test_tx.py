@@ -78,17 +78,21 @@ async def test_a_deleted_task_takes_its_rows_with_it(store: Store) -> None:
         tx.put_session_row(SessionRow(f"s{of.id}", of.id, f"b{of.id}"))
         tx.put_request(Request(f"r{of.id}", of.id, "permission", "t", NOW))
         tx.put_placement(Placement(of.id, f"b{of.id}", 1))
+        tx.outbox_add(f"s{of.id}", "w", b"12345")
 
     await store.transact(lambda tx: [fill(tx, each) for each in (one, other)])
     await store.transact(lambda tx: tx.delete_task(one.id))
 
     def left(tx: Tx, task_id: str = "") -> tuple[int, ...]:
         found = (tx.list_sandboxes(task_id), tx.list_session_rows(task_id), tx.list_requests(task_id))
-        return (*map(len, found), len(tx.placements(task_id)))
+        return (*map(len, found), len(tx.placements(task_id)), len(tx.outbox_pending(f"s{task_id}")))
 
-    assert await store.read(lambda tx: left(tx, one.id)) == (0, 0, 0, 0)
-    assert await store.read(lambda tx: left(tx, other.id)) == (1, 1, 1, 1)
-    assert await store.read(left) == (1, 1, 1, 0)
+    assert await store.read(lambda tx: left(tx, one.id)) == (0, 0, 0, 0, 0)
+    assert await store.read(lambda tx: left(tx, other.id)) == (1, 1, 1, 1, 1)
+    assert await store.read(left) == (1, 1, 1, 0, 0)
+    assert await store.transact(
+        lambda tx: (tx.outbox_add(f"s{one.id}", "w", b""), tx.outbox_add(f"s{other.id}", "w", b""))
+    ) == (0, 5)
 
 
 async def test_sandboxes_sessions_requests_placements(store: Store) -> None:
