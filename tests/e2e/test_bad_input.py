@@ -62,6 +62,8 @@ def refused(done: Done, code: int, *words: str) -> None:
         ("completion tcsh", 2, "bash, zsh, fish"),
         ("config get detach_kye", 2, "did you mean detach_key?"),
         ("config set timeout long", 2, "must be a whole number"),
+        ("config set agent dem", 3, "did you mean demo?"),
+        ("config set provider nowhere", 3, "local"),
         ("show her", 3, "did you mean here?"),
         ("show nosuch", 3, "rc ls"),
         ("approve nosuch", 3, "rc inbox"),

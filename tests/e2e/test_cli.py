@@ -379,5 +379,8 @@ def test_bash_completes_commands_and_tasks(me: Person) -> None:
         ("rc dae", "daemon"),
         ("rc show complete", "complete-me"),
         ("rc daemon st", "start stop status"),
+        ("rc run --is", "--isolation"),
+        ("rc daemon logs --t", "--tail"),
+        ("rc show complete-me --js", "--json"),
     ):
         assert me.run("bash", "-c", script.format(words)) == Done(0, found + "\n", "")

@@ -42,8 +42,13 @@ class DaemonServicer:
     async def GetConfig(self, request: pb.GetConfigRequest, call: Call) -> pb.GetConfigResponse:
         loaded = await asyncio.to_thread(config.load, request.directory, dict(request.environment))
         values = [to_message(each, pb.ConfigValue) for each in loaded.values()]
-        return pb.GetConfigResponse(values=values, warnings=loaded.warnings)
+        return pb.GetConfigResponse(values=values)
 
     async def SetConfig(self, request: pb.SetConfigRequest, call: Call) -> pb.SetConfigResponse:
+        # Said now, not with the next task.
+        if request.key == "agent":
+            self._parts.coding_agent(request.value)
+        if request.key == "provider":
+            self._parts.provider(request.value)
         value, file = await asyncio.to_thread(config.write, request.key, request.value)
         return pb.SetConfigResponse(value=to_message(value, pb.ConfigValue), file=str(file))

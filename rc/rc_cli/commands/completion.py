@@ -17,6 +17,10 @@ _rc() {
         COMPREPLY=($(compgen -W "@COMMANDS@" -- "$word"))
         return
     fi
+    if [[ "$word" == -* ]]; then
+        COMPREPLY=($(compgen -W "$(rc __complete flag "${COMP_WORDS[1]}-${COMP_WORDS[2]}" 2>/dev/null)" -- "$word"))
+        return
+    fi
     case "${COMP_WORDS[1]}" in
         approve|deny) COMPREPLY=($(rc __complete request "$word" 2>/dev/null)) ;;
         run|ls|doctor|gc|demo|completion) COMPREPLY=() ;;

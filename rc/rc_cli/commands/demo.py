@@ -16,6 +16,7 @@ from rc_cli.loop import with_client
 from rc_cli.view.text import clean, coloured, one_line, paint
 from rc_client.start import ensure
 from rc_protos import ids
+from rc_protos.config import load
 from rc_protos.errors import ErrorCode, RemoteClaudeError, usage
 from rc_protos.model import Isolation, Task, TaskSpec
 
@@ -106,12 +107,12 @@ def _approve(payload: dict[str, Any]) -> bool:
 
 def _next(task: Task, place: Path) -> None:
     home = os.path.relpath(place) if place.is_relative_to(Path.cwd()) else str(place)
-    name = task.name
+    name, key = task.name, load()["detach_key"].capitalize()
     lines = (
         *_reachable(),
         (f"cd {shlex.quote(home)}", ""),
         (f"rc show {name}", "what rc knows of the task"),
-        (f"rc shell {name}", "a terminal in its sandbox; Ctrl-] leaves it"),
+        (f"rc shell {name}", f"a terminal in its sandbox; {key} leaves it"),
         (f'rc say {name} "..."', "say something; a script will answer"),
         (f"rc apply {name}", "take the work into the working tree"),
         (f"rc rm {name}", "remove the task; unmerged work is saved first"),

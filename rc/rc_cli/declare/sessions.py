@@ -14,7 +14,7 @@ def _attach(
     target: Annotated[str, typer.Argument(metavar="ID[/SESSION]", help="A task, or one session of it.")],
     native: Annotated[bool, typer.Option("--native", help="The coding agent's own TUI.")] = False,
 ) -> int:
-    """Join the live conversation, or a session's terminal; Ctrl-] detaches."""
+    """Join the live conversation, or a session's terminal; Ctrl-] (detach_key) detaches."""
     from rc_cli.commands.attach import attach
 
     return attach(target, native=native)
@@ -25,7 +25,7 @@ def _shell(
     task: Task,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Come back to the shell of this name.")] = "shell",
 ) -> int:
-    """Open a terminal in the sandbox that lives on; Ctrl-] detaches."""
+    """Open a terminal in the sandbox that lives on; Ctrl-] (detach_key) detaches."""
     from rc_cli.commands.attach import shell
 
     return shell(task, name)
