@@ -38,8 +38,6 @@ class Key:
 
     def check(self, value: Any, where: str) -> Any:
         """The value, or usage naming where it stands."""
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):
             raise errors.usage(f"{where}: {self.name} must be {_named(self.kind)}, not {value!r}")
         if self.choices and value not in self.choices:
@@ -89,7 +87,6 @@ class Config:
     origins: dict[str, str] = field(default_factory=dict)
     # NAME -> {"command": [...]} or {"keyring": "service/user"}; from the user's own files only.
     credentials: dict[str, dict[str, Any]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.merged.get(name, KEYS[name].default)
@@ -235,4 +232,4 @@ def _untrusted(path: Path, name: str) -> errors.RemoteClaudeError:
 
 
 def _named(kind: type[Any]) -> str:
-    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    return {str: "text", int: "a whole number", bool: "true or false"}[kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -98,7 +98,6 @@ class Option:
     default: object
     help: str
     choices: tuple[str, ...] = ()
-    check: Callable[[object], object] | None = None
 
 
 @dataclass(frozen=True)

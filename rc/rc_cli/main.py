@@ -5,11 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-# Written out: importing typing costs as much as starting Python.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from rc_protos.errors import RemoteClaudeError
-
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -47,23 +42,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _failed(error: Exception) -> int:
+    from rc_cli.view.failure import complain
     from rc_protos.errors import RemoteClaudeError
 
     return complain(error) if isinstance(error, RemoteClaudeError) else _defect(error)
-
-
-def complain(error: RemoteClaudeError) -> int:
-    """Say what failed and what to do next on stderr; the exit code."""
-    from rc_cli.view.text import clean, dumped
-
-    words = sys.argv[1:]
-    if "--json" in (words[: words.index("--")] if "--" in words else words):
-        sys.stderr.write(dumped({"code": error.code, "message": error.message, "hint": error.hint}, 0))
-        return error.border.exit
-    sys.stderr.write(f"rc: {clean(error.message)}\n")
-    if error.hint:
-        sys.stderr.write(f"    {clean(error.hint)}\n")
-    return error.border.exit
 
 
 def _defect(error: Exception) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tarfile
 from collections.abc import Sequence
@@ -77,9 +76,3 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return member if member.isfile() or member.isdir() or member.issym() or member.islnk() or member.isfifo() else None
-
-
-def close_quietly(fd: int) -> None:
-    """Close a descriptor that may be closed already by its other owner's failure."""
-    with contextlib.suppress(OSError):
-        os.close(fd)

@@ -32,7 +32,6 @@ class Method:
     path: str
     permission: str
     request: type[Message]
-    response: type[Message]
     streams: bool
     function: Callable[[Any, Call], Any]
 
@@ -77,7 +76,6 @@ def table(servicers: Mapping[ServiceDescriptor, object]) -> dict[str, Method]:
                 path,
                 options.Extensions[options_pb2.permission],
                 GetMessageClass(method.input_type),
-                GetMessageClass(method.output_type),
                 method.server_streaming,
                 getattr(servicer, method.name),
             )

@@ -30,7 +30,6 @@ class Hello:
     can_load: bool
     name: str
     version: str
-    auth_methods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ class Opened:
 
     session_id: str
     mode: str
-    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,20 +69,19 @@ def hello(result: Any) -> Hello:
         can_load=bool(capabilities.load_session),
         name=short(info.name) if info else "",
         version=short(info.version) if info else "",
-        auth_methods=tuple(method.name for method in answer.auth_methods or ()),
     )
 
 
 def opened(result: Any) -> Opened:
     """Read the answer to `session/new`."""
     answer = schema.NewSessionResponse.model_validate(result)
-    return Opened(answer.session_id, *_modes(answer.modes))
+    return Opened(answer.session_id, _mode(answer.modes))
 
 
 def loaded(result: Any) -> Opened:
     """Read the answer to `session/load`."""
     answer = schema.LoadSessionResponse.model_validate(result or {})
-    return Opened("", *_modes(answer.modes))
+    return Opened("", _mode(answer.modes))
 
 
 def turn_end(result: Any) -> TurnEnd:
@@ -141,10 +138,8 @@ def raw_update(params: Any) -> Happening:
     return "coding.update", {"update": clip(found)}
 
 
-def _modes(state: schema.SessionModeState | None) -> tuple[str, tuple[str, ...]]:
-    if state is None:
-        return "", ()
-    return short(state.current_mode_id), tuple(mode.id for mode in state.available_modes)
+def _mode(state: schema.SessionModeState | None) -> str:
+    return short(state.current_mode_id) if state else ""
 
 
 def _chunk(chunk: schema.ContentChunk) -> dict[str, Any]:

@@ -66,7 +66,6 @@ class Record:
             queued=queued,
             pending=tuple(state.pending),
             session_id=self.session_id,
-            coding_session_id=state.session,
             native_session_id=self.native_session_id,
             exit=self.exit,
             error=state.error,

@@ -46,9 +46,8 @@ class ConversationView:
     queued: int = 0
     # Pending requests, by id.
     pending: tuple[str, ...] = ()
-    # The rc session the coding agent runs in, and its own id of the transcript.
+    # The rc session the coding agent runs in.
     session_id: str = ""
-    coding_session_id: str = ""
     native_session_id: str = ""
     exit: ExitStatus | None = None
     error: str = ""

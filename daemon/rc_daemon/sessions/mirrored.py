@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rc_protos import errors
 from rc_protos.convert import from_message
-from rc_protos.model import ExitStatus, Session
+from rc_protos.model import ExitStatus
 from rc_protos.stream.marks import Mark, append_mark, read_marks
 from rc_protos.stream.segments import SEGMENT_SIZE, Expired, SegmentReader, SegmentWriter, find_segments
 from rc_protos.v1 import session_pb2 as pb
@@ -96,10 +96,6 @@ class MirroredSession:
             return (self.directory / SANDBOX_FILE).read_text("ascii")
         except FileNotFoundError:
             return ""
-
-    def info(self) -> Session:
-        """The session as the model has it."""
-        return from_message(self.message, Session)
 
     def reader(self, stream: str) -> SegmentReader:
         """A reader of one stream; the caller closes it."""

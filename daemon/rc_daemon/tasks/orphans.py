@@ -12,8 +12,6 @@ from rc_protos.model import SandboxState
 
 log = logging.getLogger("rc.orphans")
 
-PROVIDERS_KEY = "providers"
-
 
 async def sweep(parts: Parts) -> list[str]:
     """Look at every provider that ever was used; what is there and not wanted, one line each."""

@@ -21,10 +21,6 @@ class CredentialVault:
         """What is held for the task."""
         return dict(self._held.get(task_id, {}))
 
-    def copy(self, source: str, target: str) -> None:
-        """Let another task have the same ones."""
-        self.put(target, self.get(source))
-
     def drop(self, task_id: str) -> None:
         """Forget a removed task's credentials."""
         self._held.pop(task_id, None)

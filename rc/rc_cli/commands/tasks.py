@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rc_cli.credentials import present
 from rc_cli.loop import with_client
-from rc_cli.main import complain
+from rc_cli.view.failure import complain
 from rc_cli.view.text import clean
 from rc_protos.errors import RemoteClaudeError
 from rc_protos.model import Task, TaskState
