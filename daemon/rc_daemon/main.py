@@ -53,12 +53,14 @@ class Daemon:
         self._stop = stop
         self._background = Background("daemon")
         self._closing = contextlib.AsyncExitStack()
+        self._providers: list[Provider] = []
 
     async def start(self) -> None:
         """Bring every part up, take up every task, then serve."""
         settings = Settings(self._paths)
         store = await Store.open(f"sqlite:///{self._paths.registry}")
         self._closing.push_async_callback(store.close)
+        self._closing.push_async_callback(self._close_providers)
         installation = await store.transact(_installation)
         bundle = await asyncio.to_thread(build, self._paths.cache / "bundle")
         links = Links(Identity(installation, VERSION, bundle))
@@ -123,7 +125,12 @@ class Daemon:
         self._closing.push_async_callback(server.stop)
 
     def _provider(self, name: str) -> Provider:
-        return registry.load(name, self._paths.sandboxes)
+        self._providers.append(registry.load(name, self._paths.sandboxes))
+        return self._providers[-1]
+
+    async def _close_providers(self) -> None:
+        for each in self._providers:
+            await each.close()
 
     def _conversation_changed(self, task_id: str) -> None:
         self._tasks.conversation_changed(task_id)

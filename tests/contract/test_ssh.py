@@ -15,9 +15,11 @@ import pytest
 
 from rc_protos import ids
 from rc_protos.background import Background
+from rc_protos.model import LinkState
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_providers.base import SandboxSpec
 from rc_providers.ssh.provider import SshProvider
+from support.linked import PATIENCE, QUICK, linked, until
 from support.sandboxes import DEADLINE, read_all, read_line, run, sh
 from support.sshd import SshServer, make_key, person_with, ssh_server
 
@@ -354,3 +356,29 @@ async def test_what_has_ended_leaves_no_process_and_no_thread(box: SshServer, ss
     async with asyncio.timeout(DEADLINE):
         while box.commands() or name in [each.name for each in threading.enumerate()]:
             await asyncio.sleep(0.05)
+
+
+async def test_a_frozen_host_is_noticed_and_comes_back() -> None:
+    async with linked("ssh", timing=QUICK) as given:
+        server = given.place.server
+        assert server is not None
+        await given.link.up(PATIENCE)
+        await given.open("s", "/bin/sh", "-c", "read line; echo $line")
+        server.freeze(True)
+        await until(lambda: given.link.state is LinkState.DOWN)
+        server.freeze(False)
+        await given.type("s", b"thawed\n")
+        async for message in given.attach("s"):
+            if b"thawed" in message.data.data:
+                break
+        assert given.link.reconnects == 1
+
+
+async def test_a_host_that_does_not_answer_delays_nobodys_end(box: SshServer, folder: Path) -> None:
+    box.freeze(True)
+    made = SshProvider(folder / "ssh/box", "box")
+    asking = made.blocking(lambda: made.host.ask(do="check", isolation=""))
+    await asyncio.sleep(0.2)
+    await made.close()
+    asking.cancel()
+    box.freeze(False)

@@ -17,7 +17,7 @@ from rc_providers.fake import FakeProvider
 from rc_providers.local import LocalProvider
 from rc_providers.ssh.provider import SshProvider
 from support import engine
-from support.sshd import person_with, ssh_server
+from support.sshd import SshServer, person_with, ssh_server
 
 DEADLINE = 30.0
 KINDS: dict[str, type[Provider]] = {
@@ -39,6 +39,8 @@ class Place:
     kind: str
     provider: Provider
     installation: str
+    # The host of kind "ssh".
+    server: SshServer | None = None
 
     def spec(self, tag: str = "", **more: object) -> SandboxSpec:
         """A sandbox to ask for."""
@@ -62,13 +64,13 @@ async def place(kind: str) -> AsyncIterator[Place]:
     root = Path(tempfile.mkdtemp(prefix="rcs", dir="/tmp"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
-        where = ""
+        where, server = "", None
         if kind == "ssh":
             server = stack.enter_context(ssh_server(root / "box"))
             stack.enter_context(person_with(root / "person", server.entry()))
             where = server.name
         provider = KINDS[kind](root / "p" / where, where)
-        found = Place(kind, provider, ids.new_id())
+        found = Place(kind, provider, ids.new_id(), server)
         try:
             yield found
         finally:

@@ -30,7 +30,7 @@ DEAD_MILLISECONDS = 15_000
 JUMPS_MOST = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Connection:
     """One connection, and what it goes through: other connections, a command."""
 

@@ -9,8 +9,8 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ import paramiko
 from rc_protos import bundle, errors
 from rc_protos.errors import RemoteClaudeError
 from rc_protos.stream.boot import Boot, Failed, Program, Ready, Send
-from rc_providers.ssh import connect, faults, settings
+from rc_providers.ssh import connect, settings
 from rc_providers.ssh.connect import Connection
 
 log = logging.getLogger("rc.ssh")
 
-OPEN_SECONDS = 10.0
-# To have our program sent and an answer made: a create waits for bubblewrap there.
+OPEN_SECONDS = 15.0
+CONNECTIONS_MOST = 20
+CLOSE_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
 ANSWER_MOST = 16 << 20
 # What runs there, without what only this side needs.
@@ -75,13 +76,16 @@ class Host:
         if self._known_hosts.exists():
             lines = self._known_hosts.read_text().splitlines(keepends=True)
             self._known_hosts.write_text("".join(line for line in lines if line.split(" ", 1)[0] != name))
+        self.close()
 
     def close(self) -> None:
-        """End every connection."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+        """End every connection; one that is being made is left to its thread."""
+        if self._lock.acquire(timeout=CLOSE_SECONDS):
+            with ExitStack() as stack:
+                stack.callback(self._lock.release)
+                for connection in self._connections:
+                    connection.close()
+                self._connections.clear()
 
     @contextmanager
     def _asked(self, request: dict[str, Any]) -> Iterator[tuple[paramiko.Channel, tuple[Any, bytes]]]:
@@ -132,29 +136,41 @@ class Host:
 
     def _channel(self) -> paramiko.Channel:
         """A session on a living connection; makes one where there is none, or where all are full."""
+        full: list[Connection] = []
+        while len(full) < CONNECTIONS_MOST:
+            connection = self._connection(full)
+            try:
+                return connection.transport.open_session(timeout=OPEN_SECONDS)
+            except paramiko.ChannelException:
+                # sshd's MaxSessions.
+                full.append(connection)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                log.info("%s: a connection is lost: %s", self.target, error)
+                self._drop(connection)
+        raise errors.exhausted(f"{self.target} takes no more sessions on {len(full)} connections")
+
+    def _connection(self, full: Sequence[Connection]) -> Connection:
         began = time.monotonic()
         with self._lock:
-            for connection in list(self._connections):
-                try:
-                    return connection.transport.open_session(timeout=OPEN_SECONDS)
-                except paramiko.ChannelException:
-                    # Full: sshd's MaxSessions.
-                    continue
-                except (paramiko.SSHException, OSError, EOFError) as error:
-                    log.info("%s: a connection is lost: %s", self.target, error)
-                    self._connections.remove(connection)
-                    connection.close()
+            for connection in self._connections:
+                if connection not in full:
+                    return connection
             if self._failed is not None and self._failed[0] > began:
-                # Somebody tried while we waited: a dead host costs everybody the same time once.
+                # Somebody tried while we waited: a host that does not answer costs everybody the same time once.
                 raise self._failed[1]
             try:
-                connection = connect.connect(self.target, self._known_hosts)
+                made = connect.connect(self.target, self._known_hosts)
             except RemoteClaudeError as error:
                 self._failed = time.monotonic(), error
                 raise
-            self._connections.append(connection)
-            with faults.mapped(settings.read(self.target)):
-                return connection.transport.open_session(timeout=OPEN_SECONDS)
+            self._connections.append(made)
+            return made
+
+    def _drop(self, connection: Connection) -> None:
+        with self._lock:
+            if connection in self._connections:
+                self._connections.remove(connection)
+        connection.close()
 
 
 def _alive(channel: paramiko.Channel) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import Isolation
 from rc_providers.base import ByteStream, Capability, Presence, Provider, Sandbox, SandboxInfo, SandboxSpec
@@ -18,8 +20,8 @@ from rc_providers.ssh.host import Host
 from rc_providers.ssh.pump import as_socket
 
 T = TypeVar("T")
-# Requests to one host at a time; streams have threads of their own.
-REQUESTS = 8
+# To connect, to have our program sent and an answer made: a create waits for bubblewrap there.
+REQUEST_SECONDS = 90.0
 
 
 class SshProvider(Provider):
@@ -34,8 +36,6 @@ class SshProvider(Provider):
         super().__init__(root, where)
         # A host that another one jumps through has its key here too.
         self.host = Host(where, root.parent / ".known_hosts")
-        # Its waits shall not take the threads of everybody else.
-        self._threads = ThreadPoolExecutor(REQUESTS, f"ssh {where}")
 
     async def add(self, accept_key: str) -> None:
         if accept_key:
@@ -62,15 +62,39 @@ class SshProvider(Provider):
 
     async def close(self) -> None:
         await self.blocking(self.host.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, **request: Any) -> Any:
         """What the host answers to one request."""
-        return await self.blocking(partial(self.host.ask, **request))
+        async with self.deadline():
+            return await self.blocking(partial(self.host.ask, **request))
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """Raise timeout when the host takes too long; the thread that waits for it ends with the connection."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                yield
+        except TimeoutError:
+            raise errors.timeout(f"{self.where} did not answer within {REQUEST_SECONDS:g} s") from None
 
     def blocking(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Do it on one of the host's threads."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """Do it on a thread of its own: a host that does not answer shall keep nobody else waiting, nor our end."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except BaseException as error:
+                tell = partial(_fail, done, error)
+            else:
+                tell = partial(_settle, done, result)
+            with suppress(RuntimeError):
+                # Unless the loop has ended.
+                loop.call_soon_threadsafe(tell)
+
+        threading.Thread(target=run, name=f"ssh {self.where}", daemon=True).start()
+        return done
 
 
 class SshSandbox(Sandbox):
@@ -86,8 +110,9 @@ class SshSandbox(Sandbox):
     async def open(self, argv: Sequence[str]) -> ByteStream:
         opening = self._provider.blocking(partial(self._open, list(argv)))
         try:
-            return SocketStream(await asyncio.shield(opening))
-        except asyncio.CancelledError:
+            async with self._provider.deadline():
+                return SocketStream(await asyncio.shield(opening))
+        except (asyncio.CancelledError, RemoteClaudeError):
             # A thread cannot be stopped: what it opens is closed.
             opening.add_done_callback(_close)
             raise
@@ -114,6 +139,16 @@ class SshSandbox(Sandbox):
     def _open(self, argv: list[str]) -> socket.socket:
         channel, first = self._provider.host.open(do="open", id=self._id, argv=argv)
         return as_socket(channel, first, self._id)
+
+
+def _settle(done: asyncio.Future[T], result: T) -> None:
+    if not done.cancelled():
+        done.set_result(result)
+
+
+def _fail(done: asyncio.Future[T], error: BaseException) -> None:
+    if not done.cancelled():
+        done.set_exception(error)
 
 
 def _close(opening: asyncio.Future[socket.socket]) -> None:
