@@ -19,7 +19,7 @@ from rc_daemon.store.store import Store
 from rc_daemon.store.tx import Tx
 from rc_protos.model import Task, TaskSpec, TaskState
 from rc_protos.paths import Paths
-from support.linked import TASK, Linked, linked
+from support.linked import CAP, TASK, Linked, linked
 
 PATIENCE = 60.0
 # What puppets are made of.
@@ -129,9 +129,9 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(puppet: str, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[Talk]:
-    """A conversation with a puppet that does this, not yet started."""
-    async with linked() as given:
+async def talking(puppet: str, *, environment: Mapping[str, str] | None = None, cap: int = CAP) -> AsyncIterator[Talk]:
+    """A conversation with a puppet that does this, not yet started; `cap`: of the mirror."""
+    async with linked(cap=cap) as given:
         paths = Paths(*(given.root / name for name in ("run", "data", "config", "cache", "log")))
         folder = paths.config / "coding-agents"
         folder.mkdir(parents=True)

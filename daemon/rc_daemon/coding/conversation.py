@@ -270,7 +270,13 @@ class Conversation:
         record = self._memory.record
         parts = self._parts
         self._process = Process(parts.store, parts.links, parts.mirrors, record.sandbox_id, record.session_id)
-        reader = Reader(lambda: self._memory.machine.received, self._output, self._process_ended, self._broken)
+        reader = Reader(
+            lambda: self._memory.machine.received,
+            lambda: self._memory.record.offset,
+            self._output,
+            self._process_ended,
+            self._broken,
+        )
         self._process.attach(parts.background, self.task_id, reader)
         self._memory.on_owed = self._process.delivery.wake
         if self._memory.machine.state.stage in _STARTING:

@@ -12,7 +12,7 @@ from rc_daemon.coding.delivery import Delivery
 from rc_daemon.links import Links
 from rc_daemon.links.calls import unary
 from rc_daemon.sessions.mirror import Mirrors
-from rc_daemon.sessions.mirrored import MirroredSession
+from rc_daemon.sessions.mirrored import MirroredSession, Need
 from rc_daemon.store.store import Store
 from rc_protos import errors
 from rc_protos.background import Background
@@ -38,8 +38,9 @@ OnEnd = Callable[[ExitStatus, tuple[str, ...]], Awaitable[None]]
 class Reader:
     """Who reads a process."""
 
-    # The first byte that is wanted.
+    # The first byte that is wanted, and the one that would be after a restart.
     offset: Callable[[], int]
+    durable: Callable[[], int]
     # Takes bytes from an offset on; False: others are wanted.
     output: Callable[[int, bytes], Awaitable[bool]]
     # How it ended, with its last words.
@@ -85,10 +86,12 @@ class Process:
                 await self.delivery.room()
                 if not await reader.output(start, data):
                     return False
+                mirror.was_read()
             return True
 
-        while not await self._with_room(copy):
-            pass
+        with mirror.needed_by(Need(reader.offset, reader.durable)):
+            while not await self._with_room(copy):
+                pass
         await self._end(mirror, reader.ended)
 
     async def _end(self, mirror: MirroredSession, on_end: OnEnd) -> None:

@@ -37,6 +37,11 @@ class Record:
     evidence: tuple[str, ...] = ()
     state: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def offset(self) -> int:
+        """Of the first byte of output that was not processed."""
+        return int(self.state.get("offset", 0))
+
     def document(self) -> dict[str, Any]:
         """As it is stored."""
         return asdict(self)

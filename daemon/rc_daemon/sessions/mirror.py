@@ -223,6 +223,8 @@ class Copy:
                     unacked = 0
                     self._some.set()
                     self._much.set()
+                # Its process is made to wait, in the sandbox: what is not processed would be lost.
+                await session.room(self._cap)
         finally:
             acks.cancel()
         if session.over:

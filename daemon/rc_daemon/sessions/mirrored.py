@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rc_protos import errors
@@ -19,7 +21,22 @@ from rc_protos.v1 import session_pb2 as pb
 INFO_FILE = "session.pb"
 SANDBOX_FILE = "sandbox"
 CHUNK = 65536
+# A reader may want this much again after a restart, and not more.
+AGAIN_MOST = 64 << 20
 STREAMS = ("out", "err")
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a reader that must miss nothing still needs of a session's output."""
+
+    # The first byte that was not read, and the one from which it would read after a restart.
+    read: Callable[[], int]
+    durable: Callable[[], int]
+
+    def first(self) -> int:
+        """The oldest byte that may not go."""
+        return max(self.durable(), self.read() - AGAIN_MOST)
 
 
 class MirroredSession:
@@ -38,6 +55,7 @@ class MirroredSession:
         self._info = self._load()
         self._writers = {name: SegmentWriter(directory, name) for name in STREAMS}
         self._changed = asyncio.Event()
+        self._need: Need | None = None
         if self.over:
             self.close()
 
@@ -145,7 +163,27 @@ class MirroredSession:
         assert self.exit is not None
         return self.exit
 
+    @contextlib.contextmanager
+    def needed_by(self, need: Need) -> Iterator[None]:
+        """Inside, no output goes that this reader needs, and no more than the cap is copied ahead of it."""
+        self._need = need
+        try:
+            yield
+        finally:
+            # The next reader may have begun.
+            if self._need is need:
+                self._need = None
+                self._wake()
+
+    def was_read(self) -> None:
+        """The one that needs it has read some."""
+        self._wake()
+
     # for the mirror only
+
+    async def room(self, cap: int) -> None:
+        """Wait until the one that needs the output is less than `cap` bytes behind."""
+        await self.change(lambda: self.over or self._need is None or self.end("out") - self._need.read() < cap)
 
     def found_in(self, sandbox_id: str) -> None:
         """Remember where it runs."""
@@ -184,6 +222,8 @@ class MirroredSession:
         """Let the oldest segments go when a stream is longer than `cap` bytes, and say so in a mark."""
         for name, writer in self._writers.items():
             before, wanted = writer.first, writer.end - cap
+            if name == "out" and self._need is not None:
+                wanted = min(wanted, self._need.first())
             if wanted < before + SEGMENT_SIZE:
                 continue
             if name == "out" and self._on_expire is not None:

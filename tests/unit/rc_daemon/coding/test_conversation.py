@@ -87,6 +87,46 @@ async def test_one_that_asks_and_never_listens_is_made_to_wait(monkeypatch: pyte
         await talk.turns(1)
 
 
+TORRENT = r"""
+message = prompted()
+for number in range(24):
+    text("%d " % number + "x" * (1 << 20))
+end(message)
+prompted()
+"""
+
+
+async def test_what_is_printed_faster_than_it_is_read_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror is bounded, and nothing goes that was not processed."""
+    reading, read_on = asyncio.Event(), asyncio.Event()
+    output = module.Conversation._output
+
+    async def slowly(self: module.Conversation, offset: int, data: bytes) -> bool:
+        if offset > 1 << 20:
+            reading.set()
+            await read_on.wait()
+        return await output(self, offset, data)
+
+    monkeypatch.setattr(module.Conversation, "_output", slowly)
+    cap = 4 << 20
+    async with asyncio.timeout(120), talking(TORRENT, cap=cap) as talk:
+        await talk.start()
+        await talk.say()
+        await reading.wait()
+        mirror = talk.given.mirrors.find(talk.conversation.view().session_id)
+        assert mirror is not None
+        while mirror.end("out") < cap:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert mirror.end("out") < 2 * cap
+        read_on.set()
+        view = await talk.turns(1)
+        assert (view.phase, view.stop_reason) == (Phase.READY, "end_turn")
+        starts = [words.split(" ")[0] for words in await talk.texts()]
+        assert [each for each in starts if each.isdigit()] == [str(number) for number in range(24)]
+        assert mirror.first("out") > 0, "what was processed is let go"
+
+
 async def test_one_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "START_SECONDS", 0.4)
     monkeypatch.setattr(module, "START_TICK", 0.1)
