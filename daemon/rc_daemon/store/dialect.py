@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -98,7 +99,7 @@ def translate(error: Exception, where: str) -> errors.RemoteClaudeError:
         if "malformed" in text or "not a database" in text:
             return errors.RemoteClaudeError(
                 f"the registry {where} is damaged: {text}",
-                "restore the backup beside it",
+                f"put a backup in its place, or move it away: its tasks' work stays in {os.path.dirname(where)}/tasks",
                 code=errors.ErrorCode.DATA_LOSS,
             )
     return errors.internal(f"the registry {where}: {text}")

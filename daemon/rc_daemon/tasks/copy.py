@@ -12,6 +12,7 @@ from rc_daemon.tasks.base import Base
 from rc_daemon.tasks.git import AUTHOR, OURS, git, run, stream
 from rc_protos.failpoints import failpoint
 
+WORK = "work.git"
 HEAD, SAVE = "refs/rc/head", "refs/rc/save"
 INCOMING = "refs/rc/incoming"
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -30,7 +31,7 @@ class SafeCopy:
     """`<data>/tasks/<id>/work.git` and the coding agent's transcript beside it."""
 
     def __init__(self, directory: Path, base: Base) -> None:
-        self.repository = directory / "work.git"
+        self.repository = directory / WORK
         self.transcript = directory / "transcript.tar"
         self.base = base
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks import journal
+from rc_daemon.tasks.copy import WORK
 from rc_daemon.tasks.parts import Parts
 from rc_protos.model import Task, TaskState
 
@@ -28,7 +29,7 @@ class _Old:
 async def collect(parts: Parts, *, dry_run: bool = False) -> tuple[list[str], int]:
     """Remove old logs, unused cached repositories and orphaned directories: (what, bytes freed).
 
-    Work that `rc rm` saved is never touched.
+    Work that `rc rm` saved, or that no task in the registry answers for, is never touched.
     """
     tasks = dict(parts.store.tasks)
     old = await asyncio.to_thread(lambda: list(_find(parts, tasks)))
@@ -48,7 +49,9 @@ def _find(parts: Parts, tasks: dict[str, Task]) -> Iterator[_Old]:
     for place in _entries(parts.paths.tasks):
         task = tasks.get(place.name)
         if task is None:
-            yield _Old(place, "files of a task that is not known")
+            # A registry that was lost, or put back from a backup, forgets tasks whose work is still there.
+            if not (place / WORK).exists():
+                yield _Old(place, "files of a task that is not known")
         elif task.state is TaskState.REMOVED and task.updated_at.timestamp() < before:
             yield _Old(place, f"logs of the removed task {task.name}", task.id)
     used = {Path(task.spec.repository) for task in tasks.values() if task.state is not TaskState.REMOVED}

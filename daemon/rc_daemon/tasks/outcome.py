@@ -58,7 +58,8 @@ async def fetch(task: Task, copy: SafeCopy, directory: Path, branch: str) -> tup
     outgoing = "refs/rc/outgoing"
     await run(copy.repository, "update-ref", outgoing, commit)
     target = f"refs/heads/{branch}"
-    flags = ("--no-tags", "--no-write-fetch-head")
+    # One branch, whatever the user's configuration would have a fetch do beside.
+    flags = ("--no-tags", "--no-write-fetch-head", "--no-prune", "--no-recurse-submodules")
     done = await run(top, "fetch", *flags, str(copy.repository), f"{outgoing}:{target}")
     if done.code:
         if "non-fast-forward" in done.err or "rejected" in done.err:
