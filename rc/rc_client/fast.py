@@ -41,7 +41,11 @@ def call_bytes(
     connection = _connect(start)
     try:
         connection.settimeout(seconds)
-        connection.sendall(head.encode() + body)
+        try:  # noqa: SIM105 - contextlib is not imported yet
+            connection.sendall(head.encode() + body)
+        except ConnectionError:
+            # It may have answered and hung up before it had read all.
+            pass
         data = _receive(connection)
     except OSError as error:
         raise _unavailable(f"the daemon hung up: {error}", "see: rc daemon status") from None
@@ -71,8 +75,12 @@ def _connect(start: bool) -> _socket.socket:
 
 def _receive(connection: _socket.socket) -> bytes:
     parts = []
-    while part := connection.recv(1 << 20):
-        parts.append(part)
+    try:
+        while part := connection.recv(1 << 20):
+            parts.append(part)
+    except ConnectionResetError:
+        # It does not read all of a request that it refuses; whether this is an answer is seen by who decodes it.
+        pass
     return b"".join(parts)
 
 

@@ -107,7 +107,7 @@ def described(task: dict[str, Any]) -> str:
         ("where", f"{_where(spec)}  link {task.get('linkState') or '-'}  sandbox {task.get('sandboxId') or '-'}"),
         ("repository", spec.get("repository", "")),
         ("branch", f"{task.get('branch', '-')}  from {task.get('baseCommit', '')[:12]}"),
-        ("doing", task.get("activity", "")),
+        ("doing", one_line(task.get("activity", ""))),
         ("last safe copy", _saved(task)),
         ("credentials", _custody(task)),
         ("usage", _usage(usage)),

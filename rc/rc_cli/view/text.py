@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A cut cell with fewer columns says nothing.
 _LEGIBLE = 8
+# Letters of a column, its combining marks included, that anybody could want to see.
+_LONGEST = 16
 
 
 def clean(text: str) -> str:
@@ -40,11 +42,13 @@ def width(text: str) -> int:
 
 def fit(text: str, columns: int) -> str:
     """Cut to so many columns, with an ellipsis where something is missing."""
-    if width(text) <= columns:
+    # However long it is: each letter takes a column, or joins one that does.
+    if len(text) <= _LONGEST * max(columns, 1) and width(text) <= columns:
         return text
-    while text and width(text) > columns - 1:
-        text = text[:-1]
-    return text + "…" if columns > 0 else ""
+    kept = text[: _LONGEST * max(columns, 0)]
+    while kept and width(kept) > columns - 1:
+        kept = kept[:-1]
+    return kept + "…" if columns > 0 else ""
 
 
 def age(moment: str, now: float = 0.0) -> str:

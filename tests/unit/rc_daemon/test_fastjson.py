@@ -149,6 +149,12 @@ async def test_a_request_without_measure_is_refused(servers: Servers) -> None:
     assert (status, said["rcCode"]) == (429, "exhausted")
 
 
+async def test_a_client_hears_why_even_if_it_was_still_sending(servers: Servers) -> None:
+    with pytest.raises(RemoteClaudeError) as caught:
+        await asyncio.to_thread(fast.call, "EventService.ListEvents", {"task": "x" * (3 * BODY_MOST)}, start=False)
+    assert caught.value.code is ErrorCode.EXHAUSTED
+
+
 async def test_a_newer_client_is_told_to_restart_the_daemon(servers: Servers) -> None:
     async with raw(servers) as connection:
         for path in (LIST, "/rc.v1.TaskService/ListTasks"):

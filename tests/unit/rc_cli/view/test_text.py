@@ -40,6 +40,12 @@ def test_what_is_cut_fits(words: str, columns: int) -> None:
     assert width(fit(one_line(words), columns)) <= columns
 
 
+def test_a_text_without_end_is_cut_at_once() -> None:
+    """Letter by letter from its end this would take hours."""
+    assert fit("x" * 10_000_000, 10) == "x" * 9 + "…"
+    assert fit("x" + "\u0301" * 10_000_000, 10).startswith("x\u0301")
+
+
 CELLS = st.text(alphabet="ab \x1b\n界é…", max_size=12)
 
 
