@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ from rc_protos.model import (
     TerminalSize,
 )
 from rc_protos.paths import Paths
+from rc_protos.platform import socket_address
 from rc_protos.v1 import (
     coding_agent_pb2,
     daemon_pb2,
@@ -65,9 +66,8 @@ AWAY_SECONDS = 3.0
 class DaemonClient:
     """One connection to the daemon; every method raises RemoteClaudeError."""
 
-    def __init__(self, channel: grpc.aio.Channel, places: Paths) -> None:
-        self._channel = channel
-        self._places = places
+    def __init__(self, channel: grpc.aio.Channel, places: Paths, names: ExitStack | None = None) -> None:
+        self._channel, self._places, self._names = channel, places, names or ExitStack()
         self.tasks = TaskServiceStub(channel)
         self.events = EventServiceStub(channel)
         self.inbox = InboxServiceStub(channel)
@@ -81,7 +81,10 @@ class DaemonClient:
     async def connect(cls, *, start: bool = True) -> Self:
         """Connect, starting the daemon if it does not run."""
         places = await asyncio.to_thread(ensure, start=start)
-        return cls(open_channel(str(places.grpc_socket)), places)
+        names = ExitStack()
+        # It connects again by itself: a short name for a long path must hold as long as it does.
+        address = names.enter_context(socket_address(places.grpc_socket))
+        return cls(open_channel(address), places, names)
 
     async def revive(self, away: float) -> None:
         """Start a daemon in place of one that has crashed; of one that was stopped only after some seconds `away`.
@@ -94,6 +97,7 @@ class DaemonClient:
     async def close(self) -> None:
         """Hang up."""
         await self._channel.close()
+        self._names.close()
 
     async def __aenter__(self) -> Self:
         return self

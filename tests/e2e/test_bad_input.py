@@ -264,3 +264,17 @@ def test_a_tiny_terminal_has_a_shell(me: Person) -> None:
         screen.see("$").type('until [ "$(stty size)" = "5 20" ]; do sleep .1; done; echo fits; exit\n')
         screen.see("\nfits")
         assert screen.end() == 0
+
+
+def test_a_home_with_a_very_long_path() -> None:
+    """Longer than the kernel lets a socket's path be."""
+    daemon = DaemonProcess(Path(tempfile.mkdtemp(prefix="rcd", dir="/tmp")) / ("long" * 50))
+    daemon.home.mkdir()
+    daemon.start()
+    try:
+        person = Person(daemon, daemon.repository())
+        person.task("t")
+        assert person.rc("exec", "t", "--", "echo", "inside") == Done(0, "inside\n", "")
+    finally:
+        asyncio.run(daemon.clean())
+        daemon.home.parent.rmdir()
