@@ -21,12 +21,8 @@ def names() -> list[str]:
     return sorted(_found())
 
 
-def load(reference: str, root: Path) -> Provider:
-    """One provider, its own files below `root`.
-
-    Raises not_found, usage for a target that is missing or not taken, internal when a plug-in cannot be imported.
-    """
-    name, _, target = reference.partition(":")
+def kind(name: str) -> type[Provider]:
+    """A provider without a target; raises not_found, or internal when a plug-in cannot be imported."""
     found = _found()
     if name not in found:
         near = difflib.get_close_matches(name, found, 1)
@@ -36,6 +32,16 @@ def load(reference: str, root: Path) -> Provider:
         made: type[Provider] = found[name].load()
     except Exception as error:
         raise errors.internal(f"the provider {name} cannot be loaded: {error}", "reinstall its package") from error
+    return made
+
+
+def load(reference: str, root: Path) -> Provider:
+    """One provider, its own files below `root`.
+
+    Raises not_found, usage for a target that is missing or not taken, internal when a plug-in cannot be imported.
+    """
+    name, _, target = reference.partition(":")
+    made = kind(name)
     if target and not made.target:
         raise errors.usage(f"the provider {name} takes no target, but {reference!r} names one", f"use: --on {name}")
     if made.target_needed and not target:

@@ -21,7 +21,7 @@ from rc_providers.base import SandboxSpec
 from rc_providers.ssh.provider import SshProvider
 from support.linked import PATIENCE, QUICK, linked, until
 from support.sandboxes import DEADLINE, read_all, read_line, run, sh
-from support.sshd import SshServer, make_key, person_with, ssh_server
+from support.sshd import SshServer, make_key, person_with, place, ssh_server
 
 pytestmark = [pytest.mark.needs("sshd", "bwrap")]
 
@@ -257,6 +257,15 @@ async def test_noise_of_the_shell_before_our_words(box: SshServer, ssh: SshProvi
     (box.home / ".bashrc").write_text("echo welcome; echo RC-READY 1 >&2; printf 'no end'\n")
     sandbox = await ssh.create(spec())
     assert await run(sandbox, "echo", "heard") == "heard\n"
+    await sandbox.destroy()
+
+
+async def test_a_login_shell_of_another_family(box: SshServer, ssh: SshProvider) -> None:
+    box.stop()
+    box.settings = [f'ForceCommand exec {place()}/bin/tcsh -c "$SSH_ORIGINAL_COMMAND"']
+    box.start()
+    sandbox = await ssh.create(spec())
+    assert await run(sandbox, "printf", "%s|", "a b", "'\"", "$HOME!x", "new\nline") == "a b|'\"|$HOME!x|new\nline|"
     await sandbox.destroy()
 
 

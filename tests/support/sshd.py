@@ -21,7 +21,8 @@ from pathlib import Path
 
 from rc_protos import platform
 
-PACKAGES = ("openssh-server", "openssh-sftp-server", "libwrap0")
+# tcsh: the login shell that is least like the others.
+PACKAGES = ("openssh-server", "openssh-sftp-server", "libwrap0", "tcsh")
 FETCH_SECONDS = 120.0
 START_SECONDS = 30.0
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -39,7 +40,7 @@ exec "$@"
 @functools.cache
 def place() -> Path:
     """Where Debian's packages are unpacked; asked for first while HOME is the caller's own."""
-    return Path(os.environ.get("RC_TEST_CACHE") or Path.home() / ".cache" / "remote-claude-tests") / "sshd"
+    return Path(os.environ.get("RC_TEST_CACHE") or Path.home() / ".cache" / "remote-claude-tests") / "+".join(PACKAGES)
 
 
 @functools.cache
@@ -49,7 +50,7 @@ def find() -> str:
         if not shutil.which(name):
             return f"{name} is not installed (openssh-client)"
     if server() is None:
-        return f"there is no sshd: neither installed nor in {place()}"
+        return f"there is no sshd in {place()}"
     if (
         os.geteuid() == 0
         and subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode
@@ -60,20 +61,21 @@ def find() -> str:
 
 def server() -> Path | None:
     """The sshd to start."""
-    for path in (place() / "usr/sbin/sshd", Path("/usr/sbin/sshd")):
-        if path.exists():
-            return path
-    return None
+    found = place() / "usr/sbin/sshd"
+    return found if found.exists() else None
 
 
 def fetch() -> None:
     """Download and unpack Debian's, once; nothing of the system is changed."""
     place().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["apt-get", "download", "-qq", *PACKAGES],
-            cwd=folder, check=True, timeout=FETCH_SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        download = ["apt-get", "download", "-qq", *PACKAGES]
+        # A fresh machine has no package lists yet.
+        for words in (download, ["apt-get", "update", "-qq"], download):
+            done = subprocess.run(words, cwd=folder, check=False, timeout=FETCH_SECONDS, capture_output=True)
+            if words is download and not done.returncode:
+                break
+        done.check_returncode()
         new = Path(tempfile.mkdtemp(prefix="sshd", dir=place().parent))
         for package in Path(folder).glob("*.deb"):
             subprocess.run(["dpkg", "-x", str(package), str(new)], check=True, timeout=FETCH_SECONDS)

@@ -40,7 +40,7 @@ class SandboxServicer:
 
     def _show(self, name: str) -> pb.Provider:
         try:
-            provider = self._provider(name)
+            provider = registry.kind(name)
         except RemoteClaudeError as error:
             return pb.Provider(name=name, problem=error.message)
         options = [_schema(option) for option in provider.options]

@@ -89,7 +89,8 @@ class Host:
 
     @contextmanager
     def _asked(self, request: dict[str, Any]) -> Iterator[tuple[paramiko.Channel, tuple[Any, bytes]]]:
-        program = Program("rc_providers.ssh.far", HOME, (json.dumps(request),))
+        # A ! is history to csh, even between quotes.
+        program = Program("rc_providers.ssh.far", HOME, (json.dumps(request).replace("!", "\\u0021"),))
         data = packed()
         boot = Boot(hashlib.sha256(data).hexdigest(), len(data), packed, secrets.token_hex(6), program=program)
         channel = self._channel()
@@ -97,7 +98,7 @@ class Host:
             channel.settimeout(ANSWER_SECONDS)
             # What a shell or Python complains of is part of the story; once our program runs it is silent.
             channel.set_combine_stderr(True)
-            channel.exec_command(f"exec {shlex.join(boot.argv)}")
+            channel.exec_command(f"exec {shlex.join(_in_any_shell(boot.argv))}")
             yield channel, self._answer(channel, self._ready(channel, boot))
         except (paramiko.SSHException, OSError, EOFError) as error:
             channel.close()
@@ -171,6 +172,11 @@ class Host:
             if connection in self._connections:
                 self._connections.remove(connection)
         connection.close()
+
+
+def _in_any_shell(argv: list[str]) -> list[str]:
+    """The same without line ends: csh and its like take none between quotes."""
+    return [f"exec(bytes.fromhex('{word.encode().hex()}'))" if "\n" in word else word for word in argv]
 
 
 def _alive(channel: paramiko.Channel) -> bool:
