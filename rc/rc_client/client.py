@@ -162,6 +162,10 @@ class DaemonClient:
         request = task_pb2.RetryTaskRequest(task=task, credentials=credentials or {})
         return await self._task(self.tasks.RetryTask, request)
 
+    async def move_task(self, task: str, provider: str) -> Task:
+        """To another provider; events tell how it goes."""
+        return await self._task(self.tasks.MoveTask, task_pb2.MoveTaskRequest(task=task, provider=provider))
+
     async def remove_task(self, task: str, *, discard: bool = False) -> Task:
         """Save unmerged work, then remove."""
         request = task_pb2.RemoveTaskRequest(task=task, discard=discard)

@@ -55,6 +55,7 @@ ROWS = [
     Row("end a task's processes", "TaskService.StopTask", f"{TASKS}.stop", "rc stop"),
     Row("start them again", "TaskService.ResumeTask", f"{TASKS}.resume", "rc resume"),
     Row("try again from the start", "TaskService.RetryTask", f"{TASKS}.retry", "rc retry"),
+    Row("move a task to another provider", "TaskService.MoveTask", f"{TASKS}.move", "rc move"),
     Row("remove a task, its work saved", "TaskService.RemoveTask", f"{TASKS}.remove", "rc rm"),
     Row("see the work", "TaskService.DiffTask", f"{TASKS}.diff", "rc diff"),
     Row("put the work into the working tree", "TaskService.ApplyTask", f"{TASKS}.apply", "rc apply"),

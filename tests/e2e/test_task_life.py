@@ -19,19 +19,12 @@ from rc_protos.errors import RemoteClaudeError
 from rc_protos.model import Event, Intent, Task, TaskState
 from rc_providers.local import LocalProvider
 from support.daemon import DaemonProcess, destroy_sandbox
-from support.life import Keeper, again, beside, diff_of, log_problems, told, until, watch
+from support.life import Keeper, Patient, again, beside, diff_of, log_problems, told, until, watch
 
 pytestmark = pytest.mark.needs("bwrap", "git")
 SECONDS = 60.0
 # A step that ends when the test says so.
 GATE = "run sh -c 'until [ -e /tmp/go ]; do sleep 0.05; done'"
-
-
-class Patient(DaemonClient):
-    """Leaves it to the test to start the daemon again."""
-
-    async def revive(self, away: float) -> None:
-        """Wait."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from rc_protos import errors
 from rc_protos.background import Background
 from rc_providers.base import ByteStream, Sandbox, SandboxSpec
 from rc_providers.local import LocalProvider
+from support import plugins
 from support.linked import Through
 
 INTO, OUT = "into", "out"
@@ -152,12 +153,7 @@ def _write_down(cut: str) -> None:
 
 def plug_in(directory: Path, seed: int) -> Mapping[str, str]:
     """Install the provider for a daemon with this environment; `cuts` reads what it did."""
-    package = directory / "cutting-0.dist-info"
-    package.mkdir()
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: cutting\nVersion: 0\n")
-    (package / "entry_points.txt").write_text("[remote_claude.providers]\ncutting = support.cutting:CuttingProvider\n")
-    path = os.pathsep.join([str(directory), str(Path(__file__).parent.parent)])
-    return {"PYTHONPATH": path, _LOG: str(directory / "cuts"), _SEED: str(seed)}
+    return {**plugins.plug_in(directory, CuttingProvider), _LOG: str(directory / "cuts"), _SEED: str(seed)}
 
 
 def cuts(directory: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Which failpoint was hit by which test; as a program: the table in docs/chaos/failpoints.md, from what a run noted.
 
-scripts/test tests/e2e/test_kill.py tests/e2e/test_task_life.py tests/unit/rc_agent/test_killed.py --hits /tmp/hits
+scripts/test --hits /tmp/hits tests/unit/rc_agent/test_killed.py tests/e2e/test_kill.py tests/e2e/test_task_life.py \\
+    tests/e2e/test_move.py
 scripts/in_env python tests/support/failpoints.py /tmp/hits > docs/chaos/failpoints.md
 """
 

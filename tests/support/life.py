@@ -25,6 +25,13 @@ FILES = ["a.txt", "b.txt", "c.txt"]
 AWAY = (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT)
 
 
+class Patient(DaemonClient):
+    """Leaves it to the test to start the daemon again."""
+
+    async def revive(self, away: float) -> None:
+        """Wait."""
+
+
 @dataclass
 class Life:
     """What one life left behind."""

@@ -63,6 +63,10 @@ class TaskServicer:
         task = await self._tasks.retry(request.task, credentials=dict(request.credentials), caller=call.principal)
         return pb.RetryTaskResponse(task=_wire(task))
 
+    async def MoveTask(self, request: pb.MoveTaskRequest, call: Call) -> pb.MoveTaskResponse:
+        task = await self._tasks.move(request.task, request.provider, caller=call.principal)
+        return pb.MoveTaskResponse(task=_wire(task))
+
     async def RemoveTask(self, request: pb.RemoveTaskRequest, call: Call) -> pb.RemoveTaskResponse:
         task = await self._tasks.remove(request.task, discard=request.discard, caller=call.principal)
         return pb.RemoveTaskResponse(task=_wire(task))

@@ -97,6 +97,30 @@ class DestroySandbox(Action):
 
 
 @dataclass(frozen=True)
+class QuietSandbox(Action):
+    """End every session in the sandbox that the task is about to leave."""
+
+
+@dataclass(frozen=True)
+class SwitchSandbox(Action):
+    """Hand the task over to a new sandbox at another provider, and retire the one it has."""
+
+
+@dataclass(frozen=True)
+class AbandonMove(Action):
+    """The task stays where it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class RetireSandbox(Action):
+    """Record the destroy intent, then remove a sandbox that the task has left."""
+
+    sandbox_id: str
+
+
+@dataclass(frozen=True)
 class Release(Action):
     """Let go of what a removed task holds on the host: pins, copies, credentials."""
 

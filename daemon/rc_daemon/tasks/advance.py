@@ -6,6 +6,7 @@ from rc_daemon.coding.view import ConversationView, Phase
 from rc_daemon.tasks import actions as act
 from rc_daemon.tasks.actions import Action, Settle, Wait
 from rc_daemon.tasks.endings import REACH_ATTEMPTS, SAVE_ATTEMPTS, closing, removing, stopping
+from rc_daemon.tasks.moving import moving, retiring
 from rc_daemon.tasks.observation import Observation, SandboxView
 from rc_protos.model import Intent, LinkState, SandboxState, Task, TaskState
 from rc_providers.base import Presence
@@ -33,11 +34,11 @@ def advance(task: Task, seen: Observation) -> list[Action]:
         return []
     if task.intent is Intent.REMOVE:
         return removing(task, seen)
+    if seen.move is not None:
+        return moving(seen)
     if task.intent is Intent.STOP:
         return stopping(task, seen)
-    if task.state.settled:
-        return _resting(task, seen)
-    return _running(task, seen)
+    return retiring(task, seen) or (_resting(task, seen) if task.state.settled else _running(task, seen))
 
 
 def _running(task: Task, seen: Observation) -> list[Action]:
@@ -207,6 +208,9 @@ def _resting(task: Task, seen: Observation) -> list[Action]:
     box = seen.sandbox
     if box is None or box.lost:
         return []
+    if box.state is SandboxState.INTENDED:
+        # The task has moved while it rested.
+        return [Wait()] if seen.trouble.exhausted else [act.CreateSandbox()]
     if box.presence is Presence.GONE:
         return [act.LoseSandbox()]
     if box.state is SandboxState.STOPPED and box.presence is not Presence.RUNNING:
@@ -215,6 +219,8 @@ def _resting(task: Task, seen: Observation) -> list[Action]:
         return [act.StopSandbox()]
     if seen.link is not LinkState.UP:
         return _reconnect(seen, box)
+    if not seen.prepared and seen.retired:
+        return [act.Prepare()]
     idle = seen.now - seen.idle_since if seen.idle_since else 0.0
     resting = seen.conversation.phase in (Phase.READY, Phase.FAILED)
     if resting and idle >= seen.idle_coding_agent:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rc_daemon.coding.conversation import Start
-from rc_daemon.store.rows import Placement
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks import actions as act
 from rc_daemon.tasks import admission, journal, moves, saver, workspace
@@ -22,6 +21,7 @@ from rc_daemon.tasks.copy import SafeCopy
 from rc_daemon.tasks.keep import keep
 from rc_daemon.tasks.parts import Parts
 from rc_daemon.tasks.progress import teller
+from rc_daemon.tasks.relocate import Mover, destroy, place
 from rc_daemon.tasks.remote import remote_base
 from rc_daemon.tasks.repository import unpin
 from rc_protos import errors, ids
@@ -43,6 +43,7 @@ class Carrier:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._saving: dict[str, asyncio.Lock] = {}
+        mover = Mover(parts)
         self._do: dict[type[Action], Callable[[Task, Any], Awaitable[None]]] = {
             act.Settle: self._settle,
             act.IntendSandbox: self._intend,
@@ -60,6 +61,10 @@ class Carrier:
             act.StopSandbox: self._stop,
             act.DestroySandbox: self._destroy,
             act.Release: self._release,
+            act.QuietSandbox: mover.quiet,
+            act.SwitchSandbox: mover.switch,
+            act.AbandonMove: mover.abandon,
+            act.RetireSandbox: mover.retire,
         }
 
     async def carry(self, task_id: str, action: Action) -> None:
@@ -119,23 +124,9 @@ class Carrier:
         sandbox_id = ids.new_id()
 
         def work(tx: Tx) -> None:
-            epoch = max((each.epoch for each in tx.placements(task.id)), default=0) + 1
-            isolation = task.spec.isolation
-            tx.put_sandbox(
-                Sandbox(
-                    sandbox_id,
-                    task.spec.provider,
-                    task_id=task.id,
-                    isolation=isolation,
-                    created_at=datetime.now(UTC),
-                    epoch=epoch,
-                )
-            )
-            tx.put_placement(Placement(task.id, sandbox_id, epoch))
             now = tx.get_task(task.id)
             assert now is not None
-            tx.put_task(replace(now, sandbox_id=sandbox_id))
-            tx.append("sandbox.intended", task.id, {"id": sandbox_id, "provider": task.spec.provider})
+            place(tx, now, sandbox_id, now.spec.provider)
 
         await self._parts.store.transact(work)
 
@@ -215,16 +206,7 @@ class Carrier:
 
     async def _destroy(self, task: Task, _action: Action) -> None:
         row = await self._row(task)
-        # Only what has this record is ever destroyed.
-        await self._parts.store.transact(lambda tx: tx.put_doc(journal.DESTROY, row.id, {"task": task.id}))
-        failpoint("task.DestroySandbox.intended")
-        await self._parts.links.drop(row.id)
-        try:
-            await (await self._attached(row)).destroy()
-        except RemoteClaudeError as error:
-            if error.code is not errors.ErrorCode.NOT_FOUND:
-                raise
-        failpoint("task.DestroySandbox.destroyed")
+        await destroy(self._parts, row)
         await self._part_from(task, row, "removed")
         await self._put(replace(row, state=SandboxState.DESTROYED), "sandbox.destroyed")
 

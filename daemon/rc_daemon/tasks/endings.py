@@ -51,6 +51,9 @@ def removing(task: Task, seen: Observation) -> list[Action]:
     """Save what is not merged, then destroy the sandbox and let go."""
     if seen.trouble.not_before > seen.now:
         return [_still(task, f"being removed: {seen.trouble.error}"), Wait(seen.trouble.not_before)]
+    if seen.retired:
+        # What it holds was saved before the task left it.
+        return [act.RetireSandbox(seen.retired[0])]
     box = seen.sandbox
     if box is not None and not box.lost:
         return _empty(task, seen, box)

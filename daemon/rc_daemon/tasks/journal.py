@@ -8,9 +8,10 @@ from typing import Any
 from rc_daemon.coding import inputs, record
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks.base import Base
-from rc_daemon.tasks.observation import Work
+from rc_daemon.tasks.observation import Move, Work
 
 BASE, WORK, PREPARED, DESTROY, REQUEST, PIN = "base", "work", "prepared", "destroy", "create-request", "pin"
+MOVE, RETIRED = "move", "retired"
 
 
 def base(tx: Tx, task_id: str) -> Base | None:
@@ -47,8 +48,27 @@ def as_work(found: Mapping[str, Any], *, due: bool) -> Work:
     )
 
 
+def move(tx: Tx, task_id: str) -> Move | None:
+    """The move that was asked for, until the task has changed hands."""
+    found = tx.get_doc(MOVE, task_id)
+    return Move(str(found["provider"]), bool(found.get("quiet"))) if found else None
+
+
+def retired(tx: Tx, task_id: str) -> tuple[str, ...]:
+    """Sandboxes that the task has left and that are not destroyed yet."""
+    return tuple((tx.get_doc(RETIRED, task_id) or {}).get("sandboxes", ()))
+
+
+def put_retired(tx: Tx, task_id: str, sandboxes: tuple[str, ...]) -> None:
+    """Record them; none: forget the document."""
+    if sandboxes:
+        tx.put_doc(RETIRED, task_id, {"sandboxes": list(sandboxes)})
+    else:
+        tx.delete_doc(RETIRED, task_id)
+
+
 def forget(tx: Tx, task_id: str, sandbox_id: str) -> None:
     """Of a removed task nothing but its row, events and logs stays."""
-    for collection in (BASE, WORK, record.COLLECTION, inputs.QUEUE):
+    for collection in (BASE, WORK, MOVE, record.COLLECTION, inputs.QUEUE):
         tx.delete_doc(collection, task_id)
     tx.delete_doc(PREPARED, sandbox_id)

@@ -11,7 +11,7 @@ from rc_daemon.links import SandboxLink
 from rc_daemon.links.calls import unary
 from rc_daemon.store.tx import Tx
 from rc_daemon.tasks import admission, journal
-from rc_daemon.tasks.observation import Observation, SandboxView, Trouble
+from rc_daemon.tasks.observation import Move, Observation, SandboxView, Trouble
 from rc_daemon.tasks.parts import Parts
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState, Request, Sandbox, SandboxState, Task, TaskState
@@ -24,7 +24,7 @@ PRESENCE_SECONDS = 15.0
 async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
     """One observation; asks the provider, the link, the conversation and the registry."""
     conversation = (await parts.conversations.get(task.id)).view()
-    sandbox, facts, prepared, pending = await parts.store.read(lambda tx: _facts(tx, task))
+    sandbox, facts, prepared, pending, move, retired = await parts.store.read(lambda tx: _facts(tx, task))
     link = parts.links.get(task.sandbox_id) if task.sandbox_id else None
     now = parts.clock.now()
     started = float(facts.get("started", 0))
@@ -43,6 +43,8 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
         held=await _held(link, conversation),
         credentials_missing=await _missing(parts, task, conversation),
         work=journal.as_work(facts, due=now - float(facts.get("looked", 0)) >= parts.limits.save),
+        move=move,
+        retired=retired,
         trouble=trouble,
         deadline=started + limit if limit and started else 0.0,
         continue_turn=bool(facts.get("continue")),
@@ -52,10 +54,13 @@ async def look(parts: Parts, task: Task, trouble: Trouble) -> Observation:
     )
 
 
-def _facts(tx: Tx, task: Task) -> tuple[Sandbox | None, dict[str, Any], bool, list[Request]]:
+def _facts(
+    tx: Tx, task: Task
+) -> tuple[Sandbox | None, dict[str, Any], bool, list[Request], Move | None, tuple[str, ...]]:
     sandbox = tx.get_sandbox(task.sandbox_id) if task.sandbox_id else None
     prepared = bool(task.sandbox_id) and tx.get_doc(journal.PREPARED, task.sandbox_id) is not None
-    return sandbox, journal.work(tx, task.id), prepared, tx.list_requests(task.id)
+    moves = journal.move(tx, task.id), journal.retired(tx, task.id)
+    return sandbox, journal.work(tx, task.id), prepared, tx.list_requests(task.id), *moves
 
 
 async def _sandbox(parts: Parts, sandbox: Sandbox | None) -> SandboxView | None:

@@ -62,6 +62,16 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Move:
+    """A move that was asked for."""
+
+    # Where to: a provider's reference.
+    provider: str
+    # Nothing runs in the old sandbox any more.
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
 class Observation:
     """One look; times are seconds by `clock.Clock`."""
 
@@ -82,6 +92,9 @@ class Observation:
     # Any of these would do; empty: none is needed, or one is there.
     credentials_missing: tuple[str, ...] = ()
     work: Work = Work()
+    move: Move | None = None
+    # Sandboxes that the task has left and that are not destroyed yet.
+    retired: tuple[str, ...] = ()
     trouble: Trouble = Trouble()
     # When the task runs out of time; 0: never.
     deadline: float = 0.0

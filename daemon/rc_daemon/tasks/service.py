@@ -211,6 +211,28 @@ class TaskService:
         self._reconciler.wake(made.task.id)
         return made.task
 
+    async def move(self, task: str, provider: str, *, caller: Principal = LOCAL) -> Task:
+        """Record that the task shall go to another provider; raises usage, precondition, or what `check` raises."""
+        found = await self.get(task)
+        await self._parts.provider(provider).check("")
+        if found.spec.provider == provider:
+            raise errors.usage(f"{found.name} is on {provider} already", "name another one; see: rc provider ls")
+
+        def work(tx: Tx) -> Task:
+            now = _living(tx, found.id)
+            if journal.move(tx, now.id) is not None:
+                raise errors.precondition(f"{now.name} is being moved already", f"see: rc show {now.name}")
+            tx.put_doc(journal.MOVE, now.id, {"provider": provider})
+            tx.append("task.moving", now.id, {"from": now.spec.provider, "to": provider}, actor=caller.name)
+            return now
+
+        failpoint("task.again.before_commit")
+        await self._parts.store.transact(work)
+        failpoint("task.again.after_commit")
+        self._reconciler.clear(found.id)
+        self._reconciler.wake(found.id)
+        return await self.get(found.id)
+
     async def remove(self, task: str, *, discard: bool = False, caller: Principal = LOCAL) -> Task:
         """Save unmerged work, then remove sandbox and task; `saved_to` says where."""
         found = await self._intend(task, Intent.REMOVE, discard=discard)

@@ -49,6 +49,10 @@ class TaskServiceBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def MoveTask(self, stream: 'grpclib.server.Stream[rc_protos.v1.task_pb2.MoveTaskRequest, rc_protos.v1.task_pb2.MoveTaskResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def RemoveTask(self, stream: 'grpclib.server.Stream[rc_protos.v1.task_pb2.RemoveTaskRequest, rc_protos.v1.task_pb2.RemoveTaskResponse]') -> None:
         pass
 
@@ -117,6 +121,12 @@ class TaskServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 rc_protos.v1.task_pb2.RetryTaskRequest,
                 rc_protos.v1.task_pb2.RetryTaskResponse,
+            ),
+            '/rc.v1.TaskService/MoveTask': grpclib.const.Handler(
+                self.MoveTask,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.task_pb2.MoveTaskRequest,
+                rc_protos.v1.task_pb2.MoveTaskResponse,
             ),
             '/rc.v1.TaskService/RemoveTask': grpclib.const.Handler(
                 self.RemoveTask,
@@ -201,6 +211,12 @@ class TaskServiceStub:
             '/rc.v1.TaskService/RetryTask',
             rc_protos.v1.task_pb2.RetryTaskRequest,
             rc_protos.v1.task_pb2.RetryTaskResponse,
+        )
+        self.MoveTask = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.TaskService/MoveTask',
+            rc_protos.v1.task_pb2.MoveTaskRequest,
+            rc_protos.v1.task_pb2.MoveTaskResponse,
         )
         self.RemoveTask = grpclib.client.UnaryUnaryMethod(
             channel,

@@ -289,6 +289,20 @@ class RetryTaskResponse(_message.Message):
     task: Task
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
 
+class MoveTaskRequest(_message.Message):
+    __slots__ = ("task", "provider")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    provider: str
+    def __init__(self, task: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+
+class MoveTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: Task
+    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
+
 class RemoveTaskRequest(_message.Message):
     __slots__ = ("task", "discard")
     TASK_FIELD_NUMBER: _ClassVar[int]

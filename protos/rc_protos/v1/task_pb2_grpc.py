@@ -75,6 +75,11 @@ class TaskServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_task__pb2.RetryTaskRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_task__pb2.RetryTaskResponse.FromString,
                 _registered_method=True)
+        self.MoveTask = channel.unary_unary(
+                '/rc.v1.TaskService/MoveTask',
+                request_serializer=rc__protos_dot_v1_dot_task__pb2.MoveTaskRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_task__pb2.MoveTaskResponse.FromString,
+                _registered_method=True)
         self.RemoveTask = channel.unary_unary(
                 '/rc.v1.TaskService/RemoveTask',
                 request_serializer=rc__protos_dot_v1_dot_task__pb2.RemoveTaskRequest.SerializeToString,
@@ -160,6 +165,14 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveTask(self, request, context):
+        """To a sandbox of another provider. Returns when it is recorded; events tell how it goes: task.moved when the task
+        has changed hands, sandbox.destroyed when its old sandbox is gone, task.stayed when it could not leave.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveTask(self, request, context):
         """Saves unmerged work, then removes sandbox and task.
         """
@@ -237,6 +250,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.RetryTask,
                     request_deserializer=rc__protos_dot_v1_dot_task__pb2.RetryTaskRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_task__pb2.RetryTaskResponse.SerializeToString,
+            ),
+            'MoveTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveTask,
+                    request_deserializer=rc__protos_dot_v1_dot_task__pb2.MoveTaskRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_task__pb2.MoveTaskResponse.SerializeToString,
             ),
             'RemoveTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveTask,
@@ -481,6 +499,33 @@ class TaskService:
             '/rc.v1.TaskService/RetryTask',
             rc__protos_dot_v1_dot_task__pb2.RetryTaskRequest.SerializeToString,
             rc__protos_dot_v1_dot_task__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.TaskService/MoveTask',
+            rc__protos_dot_v1_dot_task__pb2.MoveTaskRequest.SerializeToString,
+            rc__protos_dot_v1_dot_task__pb2.MoveTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,6 +33,17 @@ def _retry(task: Task) -> int:
     return retry(task)
 
 
+@app.command("move")
+def _move(
+    task: Task,
+    on: Annotated[str, typer.Option("--on", metavar="PROVIDER", help="Where to, such as docker or ssh:HOST.")],
+) -> int:
+    """Move a live task to another provider: work and transcript go along, its turn goes on there."""
+    from rc_cli.commands.move import move
+
+    return move(task, on)
+
+
 @app.command("rm")
 def _rm(
     tasks: Tasks,

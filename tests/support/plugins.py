@@ -1,0 +1,29 @@
+"""Providers that a daemon under test finds as plug-ins, and one that shares nothing with this host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from rc_providers.base import Capability, Provider
+from rc_providers.local import LocalProvider
+
+
+class ElsewhereProvider(LocalProvider):
+    """As on another machine: no file of this host is visible in a sandbox."""
+
+    name: ClassVar[str] = "elsewhere"
+    capabilities: ClassVar[frozenset[Capability]] = LocalProvider.capabilities - {Capability.BIND}
+
+
+def plug_in(directory: Path, provider: type[Provider]) -> Mapping[str, str]:
+    """Install a provider for a daemon that has this in its environment."""
+    name = provider.name
+    package = directory / f"{name}-0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
+    target = f"{provider.__module__}:{provider.__name__}"
+    (package / "entry_points.txt").write_text(f"[remote_claude.providers]\n{name} = {target}\n")
+    return {"PYTHONPATH": os.pathsep.join([str(directory), str(Path(__file__).parent.parent)])}
