@@ -8,7 +8,7 @@ from rc_protos.errors import usage
 
 COMMANDS = (
     "agent apply approve attach cancel completion config daemon demo deny diff doctor events exec fetch forward gc "
-    "inbox logs ls provider resume retry rm run say shell show stop wait"
+    "inbox logs ls move provider resume retry rm run say shell show stop wait"
 )
 BASH = """\
 _rc() {
