@@ -6,10 +6,14 @@ import argparse
 import importlib
 import sys
 import time
+from pathlib import Path
 
 from timing import machine, table
 
-PARTS = ("start", "store", "run", "terminal", "idle", "recovery")
+# What the tests use is used here too.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+PARTS = ("start", "store", "run", "terminal", "idle", "recovery", "ssh")
 
 
 def main() -> int:

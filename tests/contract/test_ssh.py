@@ -152,9 +152,11 @@ async def test_through_another_host(box: SshServer, folder: Path) -> None:
             await sandbox.destroy()
         assert door.connections() == 1
         (folder / "door/known_hosts").unlink()
-        async with provider(folder) as made:
-            assert "--accept-key" in (error := await refused(made)).hint
-            assert "door" in error.message
+        async with provider(folder) as made, provider(folder, "door") as of_door:
+            error = await refused(made)
+            assert f"rc provider add ssh:door --accept-key {door.fingerprint}" in error.hint
+            await of_door.add(door.fingerprint)
+            await made.check("")
         config.write_text(box.entry("ProxyJump box"))
         async with provider(folder) as made:
             assert "itself" in (await refused(made)).message
@@ -244,6 +246,7 @@ async def test_a_host_without_bubblewrap(box: SshServer, ssh: SshProvider, folde
 async def test_a_home_that_cannot_be_written(box: SshServer, ssh: SshProvider) -> None:
     box.home.rmdir()
     box.home.symlink_to("/proc/self")
+    assert "cannot be written" in str(await ssh.check(""))
     sandbox = await ssh.create(spec())
     [notice] = [each for each in (await sandbox.info()).notices if "cannot be written" in each]
     place = Path(notice.split(" in ")[1].split(":")[0])

@@ -74,7 +74,7 @@ async def handle(request: dict[str, Any], home: str) -> Any:
 
     provider = LocalProvider(Path(home) / "sandboxes")
     if request["do"] == "check":
-        return await check(provider, request["isolation"])
+        return {"isolation": await check(provider, request["isolation"]), "notices": of_place()}
     if request["do"] == "create":
         return await create(provider, request)
     if request["do"] == "list":
@@ -121,10 +121,15 @@ def shown(info: SandboxInfo) -> dict[str, Any]:
     """As JSON, with what does not hold on this host."""
     from dataclasses import asdict
 
-    notices = list(info.notices)
-    if not os.environ["RC_STATE"].startswith(os.path.expanduser("~")):
-        notices.append(f"its files are in {os.environ['RC_STATE']}: the home directory cannot be written")
-    return {**asdict(info), "notices": notices}
+    return {**asdict(info), "notices": [*info.notices, *of_place()]}
+
+
+def of_place() -> list[str]:
+    """What a person should know of where sandboxes lie here."""
+    place = os.environ["RC_STATE"]
+    if place.startswith(os.path.expanduser("~")):
+        return []
+    return [f"its files are in {place}: the home directory cannot be written"]
 
 
 def limit_unless_isolated(isolation: str) -> None:

@@ -49,9 +49,12 @@ class SshProvider(Provider):
         return SshSandbox(self, _info(made).external_id)
 
     async def check(self, isolation: str) -> Sequence[str]:
-        if await self.ask(do="check", isolation=isolation) == Isolation.BUBBLEWRAP:
-            return [f"isolated by bubblewrap on {self.where}: it sees its own workspace only; the network is open"]
-        return [f"not isolated on {self.where}: this task can read and change everything that you can there"]
+        told = await self.ask(do="check", isolation=isolation)
+        if told["isolation"] == Isolation.BUBBLEWRAP:
+            first = f"isolated by bubblewrap on {self.where}: it sees its own workspace only; the network is open"
+        else:
+            first = f"not isolated on {self.where}: this task can read and change everything that you can there"
+        return [first, *told["notices"]]
 
     async def attach(self, external_id: str) -> Sandbox:
         await self.ask(do="info", id=external_id)
