@@ -15,6 +15,7 @@ from rc_demo.turn import Cancelled, Failed, Turn
 
 MODES = {"ask": "Ask before edits and commands", "edits": "Edit files", "auto": "Do everything", "plan": "Only plan"}
 CONTINUE = "Continue where you were interrupted."
+REQUEST = "The request was:\n\n"
 Message = dict[str, Any]
 
 
@@ -186,10 +187,12 @@ class Agent:
 def play(face: Any, transcript: Transcript, text: str, directory: Path, cancel: threading.Event) -> Message:
     """Play the turn this prompt asks for, or the rest of the one that was cut; the answer to `session/prompt`."""
     unfinished = transcript.unfinished()
-    done = 0
-    if unfinished is not None and text.strip() == CONTINUE:
+    done, continues = 0, text.startswith(CONTINUE)
+    if unfinished is not None and continues:
         text, done = unfinished
     else:
+        # A transcript that came from elsewhere may be older than the request.
+        text = (text.partition(REQUEST)[2] if continues else "") or text
         transcript.add(type="prompt", text=text)
     turn = Turn(face, transcript, directory, cancel)
     reason = "end_turn"

@@ -75,6 +75,7 @@ class Machine:
         state = self.state
         state.turn += 1
         state.stage, state.cancelled, state.stop_reason, state.interrupted = TURN, False, "", False
+        state.heard = False
         state.error, state.error_code = "", 0
         step.events.append(("turn.started", {"turn": state.turn, "prompt": number}))
         self._call(step, "session/prompt", {"sessionId": state.session, "prompt": [{"type": "text", "text": text}]})
@@ -157,6 +158,7 @@ class Machine:
             return  # the history, replayed: it was stored when it happened
         from rc_daemon.coding import inbound
 
+        self.state.heard = True
         try:
             kind, payload = inbound.update(params)
         except inbound.Invalid:

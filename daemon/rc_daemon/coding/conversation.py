@@ -206,16 +206,18 @@ class Conversation:
             evidence=(),
         )
         step = state.Step()
-        interrupted = self._memory.machine.state.interrupted
+        before = self._memory.machine.state
+        same = before.heard and self._memory.record.sandbox_id == start.sandbox_id
+        # Somebody who has said something else by now wants that.
+        again = continue_turn and before.interrupted and not self._memory.queued
         self._memory.machine.begin(step, start.workspace, launch.mode)
         row = SessionRow(session_id, self.task_id, start.sandbox_id, CODING_AGENT, "coding-agent")
-        # Somebody who has said something else by now wants that.
-        again = continue_turn and interrupted and not self._memory.queued
-        text = self._parts.catalog.get(start.coding_agent).continue_prompt if again else ""
+        continue_prompt = self._parts.catalog.get(start.coding_agent).continue_prompt
 
         def more(tx: Tx) -> None:
             tx.put_session_row(row)
-            if text:
+            if again:
+                text = inputs.continuation(tx, self.task_id, continue_prompt, heard=before.heard, remembers=same)
                 inputs.queue_prompt(tx, self.task_id, text, actor="rc", automatic=True)
 
         failpoint("conversation.intend.before_commit")

@@ -42,12 +42,25 @@ def waiting_prompts(tx: Tx, task_id: str) -> list[tuple[int, str]]:
 
 
 def take_prompt(tx: Tx, task_id: str, number: int) -> None:
-    """Take a prompt off the queue, in the transaction that sends it."""
+    """Take a prompt off the queue, in the transaction that sends it; its text is kept until the next one is."""
     queue = tx.get_doc(QUEUE, task_id)
     if queue is None:
         return
+    queue["taken"] = next((entry["text"] for entry in queue["waiting"] if entry["number"] == number), "")
     queue["waiting"] = [entry for entry in queue["waiting"] if entry["number"] != number]
     tx.put_doc(QUEUE, task_id, queue)
+
+
+def continuation(tx: Tx, task_id: str, continue_prompt: str, *, heard: bool, remembers: bool) -> str:
+    """What a coding agent is told whose turn was cut.
+
+    A prompt that it never showed to have (`heard` is false) may not have reached it; a transcript that was brought into
+    another sandbox (`remembers` is false) may be older than the prompt.
+    """
+    prompt = str((tx.get_doc(QUEUE, task_id) or {}).get("taken", ""))
+    if not prompt or remembers:
+        return continue_prompt
+    return f"{continue_prompt}\n\nThe request was:\n\n{prompt}" if heard else prompt
 
 
 def record_answer(

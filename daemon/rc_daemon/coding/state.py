@@ -54,6 +54,8 @@ class State:
     stop_reason: str = ""
     # The last turn was cut by the end of the process.
     interrupted: bool = False
+    # The coding agent has shown that it has the prompt of the last turn.
+    heard: bool = False
     error: str = ""
     error_code: int = 0
     pending: dict[str, Pending] = field(default_factory=dict)

@@ -312,3 +312,23 @@ async def test_output_that_cannot_be_read_fails_the_conversation_aloud() -> None
         talk.conversation._memory.machine.state.offset = 0
         view = await talk.phase(Phase.FAILED)
         assert view.error.startswith("its output cannot be read")
+
+
+async def test_a_prompt_that_may_not_have_arrived_is_said_again() -> None:
+    puppet = """
+first = not os.path.exists("again")
+open("again", "w").close()
+message = prompted()
+if first:
+    os._exit(9)
+text(message["params"]["prompt"][0]["text"])
+end(message)
+prompted()
+"""
+    async with talking(puppet) as talk:
+        await talk.start()
+        await talk.say("do it")
+        await talk.phase(Phase.ENDED)
+        await talk.start(continue_turn=True)
+        await talk.turns(2)
+        assert await talk.texts() == ["do it"]
