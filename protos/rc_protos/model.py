@@ -266,6 +266,28 @@ class Sandbox:
 
 
 @dataclass(frozen=True)
+class Ability:
+    """One thing that a provider can or cannot do."""
+
+    what: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider that is installed; each of `options` is a JSON object: name, type, default, help, choices."""
+
+    name: str
+    summary: str = ""
+    # As `--on` takes it: docker[:CONTEXT].
+    reference: str = ""
+    abilities: tuple[Ability, ...] = ()
+    options: tuple[str, ...] = ()
+    # Why it cannot be loaded.
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class LinkStatus:
     """One link, for `rc daemon status`."""
 

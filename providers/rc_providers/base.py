@@ -18,10 +18,6 @@ class Capability(StrEnum):
 
     # Host paths can be made visible inside, read-only.
     BIND = "bind"
-    # Stopping keeps the files, starting brings the sandbox back.
-    STOP = "stop"
-    # The sandbox sees the same network as the daemon's host.
-    HOST_NETWORK = "host-network"
     # The sandbox ends with the daemon's host, and is never slower to reach than a local process.
     LOCAL = "local"
 
@@ -138,6 +134,12 @@ class Provider(ABC):
     # What a target is in a word (`--on ssh:HOST`), empty where there is only one place.
     target: ClassVar[str] = ""
     target_needed: ClassVar[bool] = False
+
+    @classmethod
+    def reference(cls) -> str:
+        """How `--on` names it."""
+        target = f":{cls.target.upper()}" if cls.target else ""
+        return cls.name + (target if cls.target_needed or not target else f"[{target}]")
 
     def __init__(self, root: Path, where: str = "") -> None:
         """`root`: a directory of this provider's own on the daemon's host; it may not exist yet. `where`: a target."""

@@ -30,7 +30,7 @@ class FakeProvider(Provider):
     """Sandboxes that live as long as this object."""
 
     name: ClassVar[str] = "fake"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND, Capability.STOP, Capability.LOCAL})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND, Capability.LOCAL})
 
     def __init__(self, root: Path, where: str = "") -> None:
         super().__init__(root, where)

@@ -13,6 +13,7 @@ from typing import Any, Self
 import grpc
 
 from rc_client.channel import PROTOCOL_METADATA, open_channel, streaming, translated
+from rc_client.places import PlaceCalls
 from rc_client.start import ensure
 from rc_protos.convert import from_message, timestamp, to_message
 from rc_protos.errors import ErrorCode, RemoteClaudeError
@@ -24,7 +25,6 @@ from rc_protos.model import (
     Event,
     Port,
     Request,
-    Sandbox,
     Session,
     Task,
     TaskSpec,
@@ -38,7 +38,6 @@ from rc_protos.v1 import (
     event_pb2,
     forward_pb2,
     inbox_pb2,
-    sandbox_pb2,
     session_pb2,
     task_pb2,
 )
@@ -63,7 +62,7 @@ OPEN_SECONDS = 10.0
 AWAY_SECONDS = 3.0
 
 
-class DaemonClient:
+class DaemonClient(PlaceCalls):
     """One connection to the daemon; every method raises RemoteClaudeError."""
 
     def __init__(self, channel: grpc.aio.Channel, places: Paths, names: ExitStack | None = None) -> None:
@@ -267,7 +266,7 @@ class DaemonClient:
         answer = await self._call(self.inbox.AnswerRequest, message)
         return from_message(answer.request, Request)
 
-    # daemon, coding agents, sandboxes
+    # daemon, coding agents
 
     async def get_status(self) -> DaemonStatus:
         """How the daemon is."""
@@ -313,21 +312,6 @@ class DaemonClient:
             async for step in steps:
                 if step.message:
                     yield step.message, step.done, step.total
-
-    async def list_sandboxes(self) -> list[Sandbox]:
-        """As the registry knows them."""
-        answer = await self._call(self.sandboxes.ListSandboxes, sandbox_pb2.ListSandboxesRequest())
-        return [from_message(each, Sandbox) for each in answer.sandboxes]
-
-    async def add_provider(self, provider: str, accept_key: str = "") -> list[str]:
-        """See that a place can be used, accepting its host key before; what the person should know of it."""
-        request = sandbox_pb2.AddProviderRequest(provider=provider, accept_key=accept_key)
-        answer = await self._call(self.sandboxes.AddProvider, request)
-        return list(answer.notices)
-
-    async def remove_provider(self, provider: str) -> None:
-        """Forget what was accepted of a place."""
-        await self._call(self.sandboxes.RemoveProvider, sandbox_pb2.RemoveProviderRequest(provider=provider))
 
     # sessions; the bytes go through rc_client.session
 

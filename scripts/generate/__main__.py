@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import commands
+import providers
 import surface
 import tables
 
@@ -43,6 +44,7 @@ def generated() -> dict[str, str]:
         "docs/cli.md": commands.page(),
         "docs/errors.md": tables.errors(),
         "docs/config.md": tables.config(),
+        "docs/providers.md": providers.page(),
     }
 
 

@@ -90,6 +90,12 @@ ROWS = [
         "rc_daemon.coding.install.install",
         "rc agent install",
     ),
+    Row(
+        "list providers",
+        "SandboxService.ListProviders",
+        "rc_providers.registry.names",
+        "rc provider ls, rc provider show",
+    ),
     Row("accept the key of a host", "SandboxService.AddProvider", "rc_providers.base.Provider.add", "rc provider add"),
     Row(
         "forget the key of a host",
@@ -112,7 +118,6 @@ ROWS = [
 
 PLUMBING = [
     Plumbing("SandboxService.ListSandboxes", "rc_daemon.store.tx.Tx.list_sandboxes", "rc show, rc doctor"),
-    Plumbing("SandboxService.ListProviders", "rc_providers.registry.names", "rc run --on"),
     Plumbing("FileService.StatFile", "rc_agent.files.service.FileService.StatFile", "work in and out"),
     Plumbing("FileService.ListFiles", "rc_agent.files.service.FileService.ListFiles", "work in and out"),
     Plumbing("FileService.ReadFile", "rc_agent.files.service.FileService.ReadFile", "safe copies"),

@@ -12,6 +12,7 @@ from rc_protos.errors import RemoteClaudeError
 from rc_protos.model import Option
 from rc_protos.v1 import sandbox_pb2 as pb
 from rc_providers import registry
+from rc_providers.abilities import abilities, summary
 from rc_providers.base import Provider
 
 
@@ -44,7 +45,14 @@ class SandboxServicer:
         except RemoteClaudeError as error:
             return pb.Provider(name=name, problem=error.message)
         options = [_schema(option) for option in provider.options]
-        return pb.Provider(name=name, capabilities=sorted(provider.capabilities), options=options)
+        return pb.Provider(
+            name=name,
+            capabilities=sorted(provider.capabilities),
+            options=options,
+            reference=provider.reference(),
+            summary=summary(provider),
+            abilities=[to_message(each, pb.Ability) for each in abilities(provider)],
+        )
 
 
 def _schema(option: Option) -> str:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/sandbox.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\xae\x01\n\x07Sandbox\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tisolation\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\x03\"\x16\n\x14ListSandboxesRequest\":\n\x15ListSandboxesResponse\x12!\n\tsandboxes\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Sandbox\"\x16\n\x14ListProvidersRequest\"P\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x0f\n\x07options\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\";\n\x15ListProvidersResponse\x12\"\n\tproviders\x18\x01 \x03(\x0b\x32\x0f.rc.v1.Provider\":\n\x12\x41\x64\x64ProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccept_key\x18\x02 \x01(\t\"&\n\x13\x41\x64\x64ProviderResponse\x12\x0f\n\x07notices\x18\x01 \x03(\t\")\n\x15RemoveProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\x18\n\x16RemoveProviderResponse2\x8a\x03\n\x0eSandboxService\x12\\\n\rListSandboxes\x12\x1b.rc.v1.ListSandboxesRequest\x1a\x1c.rc.v1.ListSandboxesResponse\"\x10\x8a\xb2\x19\x0csandbox.read\x12]\n\rListProviders\x12\x1b.rc.v1.ListProvidersRequest\x1a\x1c.rc.v1.ListProvidersResponse\"\x11\x8a\xb2\x19\rprovider.read\x12X\n\x0b\x41\x64\x64Provider\x12\x19.rc.v1.AddProviderRequest\x1a\x1a.rc.v1.AddProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.write\x12\x61\n\x0eRemoveProvider\x12\x1c.rc.v1.RemoveProviderRequest\x1a\x1d.rc.v1.RemoveProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/sandbox.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\xae\x01\n\x07Sandbox\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tisolation\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\x03\"\x16\n\x14ListSandboxesRequest\":\n\x15ListSandboxesResponse\x12!\n\tsandboxes\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Sandbox\"\x16\n\x14ListProvidersRequest\"\x97\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x0f\n\x07options\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12!\n\tabilities\x18\x07 \x03(\x0b\x32\x0e.rc.v1.Ability\"$\n\x07\x41\x62ility\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0b\n\x03how\x18\x02 \x01(\t\";\n\x15ListProvidersResponse\x12\"\n\tproviders\x18\x01 \x03(\x0b\x32\x0f.rc.v1.Provider\":\n\x12\x41\x64\x64ProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccept_key\x18\x02 \x01(\t\"&\n\x13\x41\x64\x64ProviderResponse\x12\x0f\n\x07notices\x18\x01 \x03(\t\")\n\x15RemoveProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\x18\n\x16RemoveProviderResponse2\x8a\x03\n\x0eSandboxService\x12\\\n\rListSandboxes\x12\x1b.rc.v1.ListSandboxesRequest\x1a\x1c.rc.v1.ListSandboxesResponse\"\x10\x8a\xb2\x19\x0csandbox.read\x12]\n\rListProviders\x12\x1b.rc.v1.ListProvidersRequest\x1a\x1c.rc.v1.ListProvidersResponse\"\x11\x8a\xb2\x19\rprovider.read\x12X\n\x0b\x41\x64\x64Provider\x12\x19.rc.v1.AddProviderRequest\x1a\x1a.rc.v1.AddProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.write\x12\x61\n\x0eRemoveProvider\x12\x1c.rc.v1.RemoveProviderRequest\x1a\x1d.rc.v1.RemoveProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.writeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,18 +49,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSANDBOXESRESPONSE']._serialized_end=357
   _globals['_LISTPROVIDERSREQUEST']._serialized_start=359
   _globals['_LISTPROVIDERSREQUEST']._serialized_end=381
-  _globals['_PROVIDER']._serialized_start=383
-  _globals['_PROVIDER']._serialized_end=463
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=465
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=524
-  _globals['_ADDPROVIDERREQUEST']._serialized_start=526
-  _globals['_ADDPROVIDERREQUEST']._serialized_end=584
-  _globals['_ADDPROVIDERRESPONSE']._serialized_start=586
-  _globals['_ADDPROVIDERRESPONSE']._serialized_end=624
-  _globals['_REMOVEPROVIDERREQUEST']._serialized_start=626
-  _globals['_REMOVEPROVIDERREQUEST']._serialized_end=667
-  _globals['_REMOVEPROVIDERRESPONSE']._serialized_start=669
-  _globals['_REMOVEPROVIDERRESPONSE']._serialized_end=693
-  _globals['_SANDBOXSERVICE']._serialized_start=696
-  _globals['_SANDBOXSERVICE']._serialized_end=1090
+  _globals['_PROVIDER']._serialized_start=384
+  _globals['_PROVIDER']._serialized_end=535
+  _globals['_ABILITY']._serialized_start=537
+  _globals['_ABILITY']._serialized_end=573
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=575
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=634
+  _globals['_ADDPROVIDERREQUEST']._serialized_start=636
+  _globals['_ADDPROVIDERREQUEST']._serialized_end=694
+  _globals['_ADDPROVIDERRESPONSE']._serialized_start=696
+  _globals['_ADDPROVIDERRESPONSE']._serialized_end=734
+  _globals['_REMOVEPROVIDERREQUEST']._serialized_start=736
+  _globals['_REMOVEPROVIDERREQUEST']._serialized_end=777
+  _globals['_REMOVEPROVIDERRESPONSE']._serialized_start=779
+  _globals['_REMOVEPROVIDERRESPONSE']._serialized_end=803
+  _globals['_SANDBOXSERVICE']._serialized_start=806
+  _globals['_SANDBOXSERVICE']._serialized_end=1200
 # @@protoc_insertion_point(module_scope)

@@ -45,16 +45,30 @@ class ListProvidersRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Provider(_message.Message):
-    __slots__ = ("name", "capabilities", "options", "problem")
+    __slots__ = ("name", "capabilities", "options", "problem", "reference", "summary", "abilities")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    ABILITIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     options: _containers.RepeatedScalarFieldContainer[str]
     problem: str
-    def __init__(self, name: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., options: _Optional[_Iterable[str]] = ..., problem: _Optional[str] = ...) -> None: ...
+    reference: str
+    summary: str
+    abilities: _containers.RepeatedCompositeFieldContainer[Ability]
+    def __init__(self, name: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., options: _Optional[_Iterable[str]] = ..., problem: _Optional[str] = ..., reference: _Optional[str] = ..., summary: _Optional[str] = ..., abilities: _Optional[_Iterable[_Union[Ability, _Mapping]]] = ...) -> None: ...
+
+class Ability(_message.Message):
+    __slots__ = ("what", "how")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    how: str
+    def __init__(self, what: _Optional[str] = ..., how: _Optional[str] = ...) -> None: ...
 
 class ListProvidersResponse(_message.Message):
     __slots__ = ("providers",)

@@ -26,7 +26,7 @@ class DockerProvider(Provider):
     """Containers of the engine of a docker context, or of the one the docker command uses."""
 
     name: ClassVar[str] = "docker"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND, Capability.STOP})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND})
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     target: ClassVar[str] = "context"
 

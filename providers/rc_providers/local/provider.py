@@ -31,9 +31,7 @@ class LocalProvider(Provider):
     """Bubblewrap by default on Linux; isolation `none` only when it is asked for."""
 
     name: ClassVar[str] = "local"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.BIND, Capability.STOP, Capability.HOST_NETWORK, Capability.LOCAL}
-    )
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BIND, Capability.LOCAL})
     options: ClassVar[tuple[Option, ...]] = (
         Option(
             "isolation",

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import Isolation
-from rc_providers.base import ByteStream, Capability, Presence, Provider, Sandbox, SandboxInfo, SandboxSpec
+from rc_providers.base import ByteStream, Presence, Provider, Sandbox, SandboxInfo, SandboxSpec
 from rc_providers.local.stream import SocketStream
 from rc_providers.ssh.host import Host
 from rc_providers.ssh.pump import as_socket
@@ -28,7 +28,6 @@ class SshProvider(Provider):
     """Sandboxes on one host, over as few connections as it allows."""
 
     name: ClassVar[str] = "ssh"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.STOP})
     target: ClassVar[str] = "host"
     target_needed: ClassVar[bool] = True
 

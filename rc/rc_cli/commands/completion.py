@@ -27,7 +27,7 @@ _rc() {
         daemon) COMPREPLY=($(compgen -W "start stop restart status logs" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
-        provider) COMPREPLY=($(compgen -W "add rm" -- "$word")) ;;
+        provider) COMPREPLY=($(compgen -W "ls show add rm" -- "$word")) ;;
         *) COMPREPLY=($(rc __complete task "$word" 2>/dev/null)) ;;
     esac
 }

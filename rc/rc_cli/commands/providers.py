@@ -1,11 +1,54 @@
-"""provider add|rm."""
+"""provider ls|show|add|rm."""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import json
 import sys
+from typing import Any
 
 from rc_cli.loop import with_client
-from rc_cli.view.text import clean
+from rc_cli.view.text import clean, table
+from rc_protos.errors import not_found
+from rc_protos.model import Provider
+
+
+def ls(*, as_json: bool) -> int:
+    """Print all."""
+    found = with_client(lambda client: client.list_providers())
+    if as_json:
+        sys.stdout.write(json.dumps([_document(each) for each in found], indent=2) + "\n")
+        return 0
+    rows = [(each.name, each.reference and f"--on {each.reference}", each.problem or each.summary) for each in found]
+    sys.stdout.write(table(("PROVIDER", "USE", "WHAT"), rows))
+    return 0
+
+
+def show(name: str, *, as_json: bool) -> int:
+    """Print one."""
+    found = with_client(lambda client: client.list_providers())
+    one = next((each for each in found if each.name == name.partition(":")[0]), None)
+    if one is None:
+        names = [each.name for each in found]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+        raise not_found(f"there is no provider {name!r}", hint)
+    if as_json:
+        sys.stdout.write(json.dumps(_document(one), indent=2) + "\n")
+        return 0
+    lines = [("provider", one.name), ("what", one.summary), ("problem", one.problem)]
+    lines += [(each.what, each.how) for each in one.abilities]
+    sys.stdout.write("".join(f"{what:>17}  {clean(text)}\n" for what, text in lines if text))
+    for option in _document(one)["options"]:
+        choices = f": {', '.join(option['choices'])}" if option["choices"] else ""
+        default = f" (else {option['default']})" if option["default"] else ""
+        sys.stdout.write(f"{'-o ' + option['name']:>17}  {clean(option['help'] + choices + default)}\n")
+    return 0
+
+
+def _document(provider: Provider) -> dict[str, Any]:
+    return dataclasses.asdict(provider) | {"options": [json.loads(each) for each in provider.options]}
 
 
 def add(place: str, accept_key: str) -> int:

@@ -6,11 +6,29 @@ from typing import Annotated
 
 import typer
 
-from rc_cli.declare.words import app
+from rc_cli.declare.words import Json, app
 
 provider = typer.Typer(help="Where tasks run.")
 app.add_typer(provider, name="provider")
 Place = Annotated[str, typer.Argument(metavar="PROVIDER", help="Such as ssh:build-box.")]
+
+
+@provider.command("ls")
+def _provider_ls(as_json: Json = False) -> int:
+    """List the providers there are."""
+    from rc_cli.commands.providers import ls
+
+    return ls(as_json=as_json)
+
+
+@provider.command("show")
+def _provider_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A provider; see rc provider ls.")], as_json: Json = False
+) -> int:
+    """Show what a provider can do, and its options."""
+    from rc_cli.commands.providers import show
+
+    return show(name, as_json=as_json)
 
 
 @provider.command("add")
