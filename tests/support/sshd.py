@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import pwd
 import shutil
@@ -151,6 +152,14 @@ class SshServer:
         self._process.wait(START_SECONDS)
         self._process = None
 
+    def end_sandboxes(self) -> None:
+        """What a test that failed has left."""
+        for record in self.home.rglob("process.json"):
+            known = json.loads(record.read_text())
+            for pid, started in ((known["pid"], known["started"]), (known["child"], known["child_started"])):
+                if platform.alive(pid, started):
+                    platform.kill(pid)
+
     def cut(self) -> None:
         """End every connection; the server lives."""
         assert self._process is not None
@@ -237,6 +246,7 @@ def ssh_server(folder: Path, name: str = "box") -> Iterator[SshServer]:
         yield made
     finally:
         made.stop()
+        made.end_sandboxes()
 
 
 @contextlib.contextmanager
