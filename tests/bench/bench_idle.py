@@ -24,16 +24,17 @@ def rows(rounds: int) -> Iterator[Row]:
         time.sleep(3)
         pid = rc.daemon_pid()
         yield processor(pid, seconds=max(10, rounds))
-        yield memory("idle daemon, memory with one task", pid, 0)
+        yield memory("daemon, memory with one task at rest", pid)
         (agent,) = agents(rc.home)
         yield memory("idle agent, memory", agent, 35)
 
 
-def memory(what: str, pid: int, most: float) -> Row:
-    """Resident memory of a process."""
+def memory(what: str, pid: int, most: float = 0) -> Row:
+    """Resident memory of a process; without a goal where `most` is 0."""
     status = Path(f"/proc/{pid}/status").read_text()
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) * 1024 / MEBI
-    return Row(what, f"{resident:.1f} MiB", f"<= {most:g} MiB", resident <= most)
+    goal = f"<= {most:g} MiB" if most else "-"
+    return Row(what, f"{resident:.1f} MiB", goal, not most or resident <= most)
 
 
 def processor(pid: int, seconds: int) -> Row:

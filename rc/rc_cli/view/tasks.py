@@ -127,7 +127,7 @@ def described(task: dict[str, Any]) -> str:
 def _doing(task: dict[str, Any]) -> str:
     """What it does; for one that does nothing, why: what it waits for, why it failed."""
     reason = task.get("reason", "") if task["state"] in ("waiting", "queued", "failed", "stopped") else ""
-    return reason or task.get("activity") or one_line(task["spec"].get("prompt", ""))[:60]
+    return reason or task.get("activity") or one_line(task["spec"].get("prompt", "")[:200])[:60]
 
 
 def _why(task: dict[str, Any]) -> str:

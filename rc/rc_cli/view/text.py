@@ -55,7 +55,7 @@ def age(moment: str, now: float = 0.0) -> str:
     """How long ago an RFC 3339 time was, short; a dash for none."""
     if not moment:
         return "-"
-    seconds = max(0, int((now or time.time()) - epoch(moment)))
+    seconds = max(0, int((now or time.time()) - _second(moment)))
     if seconds < 60:
         return f"{seconds}s"
     if seconds < 3600:
@@ -65,17 +65,19 @@ def age(moment: str, now: float = 0.0) -> str:
 
 def epoch(moment: str) -> float:
     """Seconds since the epoch of an RFC 3339 time in UTC, as proto JSON writes it."""
-    day = moment[:10]
-    if day not in _days:
-        _days[day] = 86400 * _day(int(day[:4]), int(day[5:7]), int(day[8:]))
-    return _days[day] + 3600 * int(moment[11:13]) + 60 * int(moment[14:16]) + int(moment[17:19]) + _fraction(moment)
+    return _second(moment) + (float(moment[19:-1]) if moment[19:20] == "." else 0.0)
 
 
-def _fraction(moment: str) -> float:
-    return float(moment[19:-1]) if moment[19:20] == "." else 0.0
+def _second(moment: str) -> int:
+    minute = moment[:16]
+    if minute not in _minutes:
+        day = 86400 * _day(int(minute[:4]), int(minute[5:7]), int(minute[8:10]))
+        _minutes[minute] = day + 3600 * int(minute[11:13]) + 60 * int(minute[14:16])
+    return _minutes[minute] + int(moment[17:19])
 
 
-_days: dict[str, int] = {}
+# Of many tasks some were begun, and all are looked at, in the same minutes.
+_minutes: dict[str, int] = {}
 
 
 def _day(year: int, month: int, day: int) -> int:
