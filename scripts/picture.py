@@ -14,10 +14,11 @@ WIDTH = 96
 
 def main() -> None:
     """Render what is there, without the empty lines at its end."""
-    lines = sys.stdin.read().rstrip().splitlines()
+    # As one: a colour that tmux turns on stays on over line ends.
+    lines = Text.from_ansi(sys.stdin.read().rstrip()).split("\n")
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
-        console.print(Text.from_ansi(line), overflow="crop", no_wrap=True)
+        console.print(line, overflow="crop", no_wrap=True)
     sys.stdout.write(console.export_svg(title="rc demo", theme=MONOKAI, unique_id="run"))
 
 
