@@ -265,6 +265,40 @@ class Sandbox:
     epoch: int = 1
 
 
+class Standing(StrEnum):
+    """Who wants a sandbox."""
+
+    TASK = "task"
+    # Nobody's before, this installation's now.
+    ADOPTED = "adopted"
+    # Made here, wanted by no task.
+    ORPHAN = "orphan"
+    # Made by another installation.
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class SeenSandbox:
+    """A sandbox as it is found, be it in the registry or not."""
+
+    sandbox: Sandbox
+    standing: Standing
+    # What its provider says now: running, stopped or gone; empty: nothing.
+    presence: str = ""
+    task_name: str = ""
+    # Whose tag it carries.
+    installation: str = ""
+    workspace: str = ""
+    notices: tuple[str, ...] = ()
+    # The last lines that the provider has of it.
+    log: str = ""
+
+    @property
+    def state(self) -> str:
+        """What its provider says, else what the registry knows."""
+        return self.presence or self.sandbox.state
+
+
 @dataclass(frozen=True)
 class Ability:
     """One thing that a provider can or cannot do."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rc_protos.convert import from_message
-from rc_protos.model import Provider, Sandbox
+from rc_protos.model import Provider, Sandbox, SeenSandbox
 from rc_protos.v1 import sandbox_pb2 as pb
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
+
+# Saving takes its time, and so does a host that is asked over SSH.
+LONG_SECONDS = 600.0
 
 
 class PlaceCalls:
@@ -20,6 +23,33 @@ class PlaceCalls:
         """As the registry knows them."""
         answer = await self._call(self.sandboxes.ListSandboxes, pb.ListSandboxesRequest())
         return [from_message(each, Sandbox) for each in answer.sandboxes]
+
+    async def see_sandboxes(self) -> tuple[list[SeenSandbox], list[str]]:
+        """Every one that is there or should be, and one line per provider that gave no answer."""
+        answer = await self._call(self.sandboxes.ListSandboxes, pb.ListSandboxesRequest(look=True))
+        return [from_message(each, SeenSandbox) for each in answer.seen], list(answer.problems)
+
+    async def get_sandbox(self, sandbox: str) -> SeenSandbox:
+        """By id, unique beginning of it, or its task's name."""
+        return await self._seen(self.sandboxes.GetSandbox, pb.GetSandboxRequest(sandbox=sandbox))
+
+    async def start_sandbox(self, sandbox: str) -> SeenSandbox:
+        """Bring back one that belongs to no task."""
+        return await self._seen(self.sandboxes.StartSandbox, pb.StartSandboxRequest(sandbox=sandbox))
+
+    async def stop_sandbox(self, sandbox: str) -> SeenSandbox:
+        """End the processes of one that belongs to no task."""
+        return await self._seen(self.sandboxes.StopSandbox, pb.StopSandboxRequest(sandbox=sandbox))
+
+    async def adopt_sandbox(self, sandbox: str) -> SeenSandbox:
+        """Make an orphan, or another installation's, this installation's."""
+        return await self._seen(self.sandboxes.AdoptSandbox, pb.AdoptSandboxRequest(sandbox=sandbox))
+
+    async def remove_sandbox(self, sandbox: str, *, discard: bool = False) -> tuple[SeenSandbox, str]:
+        """Save the workspace of one that belongs to no task, then remove it; where it is saved."""
+        request = pb.RemoveSandboxRequest(sandbox=sandbox, discard=discard)
+        answer = await self._call(self.sandboxes.RemoveSandbox, request, LONG_SECONDS)
+        return from_message(answer.seen, SeenSandbox), answer.saved_to
 
     async def list_providers(self) -> list[Provider]:
         """Those that are installed."""
@@ -35,3 +65,6 @@ class PlaceCalls:
     async def remove_provider(self, provider: str) -> None:
         """Forget what was accepted of a place."""
         await self._call(self.sandboxes.RemoveProvider, pb.RemoveProviderRequest(provider=provider))
+
+    async def _seen(self, method: Any, request: Any) -> SeenSandbox:
+        return from_message((await self._call(method, request, LONG_SECONDS)).seen, SeenSandbox)

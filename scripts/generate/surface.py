@@ -44,6 +44,7 @@ class Composed:
 
 TASKS = "rc_daemon.tasks.service.TaskService"
 FORWARDS = "rc_agent.forwards.service.ForwardService"
+SANDBOXES = "rc_daemon.tasks.sandboxes.SandboxService"
 INBOX = "rc_daemon.tasks.inbox.InboxService"
 
 ROWS = [
@@ -90,6 +91,12 @@ ROWS = [
         "rc_daemon.coding.install.install",
         "rc agent install",
     ),
+    Row("list sandboxes", "SandboxService.ListSandboxes", f"{SANDBOXES}.list", "rc sandbox ls"),
+    Row("see one sandbox", "SandboxService.GetSandbox", f"{SANDBOXES}.get", "rc sandbox show"),
+    Row("bring back a sandbox without a task", "SandboxService.StartSandbox", f"{SANDBOXES}.start", "rc sandbox start"),
+    Row("end the processes of one", "SandboxService.StopSandbox", f"{SANDBOXES}.stop", "rc sandbox stop"),
+    Row("remove one, its workspace saved", "SandboxService.RemoveSandbox", f"{SANDBOXES}.remove", "rc sandbox rm"),
+    Row("take over a sandbox that was left", "SandboxService.AdoptSandbox", f"{SANDBOXES}.adopt", "rc sandbox adopt"),
     Row(
         "list providers",
         "SandboxService.ListProviders",
@@ -117,7 +124,6 @@ ROWS = [
 ]
 
 PLUMBING = [
-    Plumbing("SandboxService.ListSandboxes", "rc_daemon.store.tx.Tx.list_sandboxes", "rc show, rc doctor"),
     Plumbing("FileService.StatFile", "rc_agent.files.service.FileService.StatFile", "work in and out"),
     Plumbing("FileService.ListFiles", "rc_agent.files.service.FileService.ListFiles", "work in and out"),
     Plumbing("FileService.ReadFile", "rc_agent.files.service.FileService.ReadFile", "safe copies"),

@@ -1,11 +1,18 @@
-"""Where tasks run, at the command line: providers."""
+"""Where tasks run, at the command line: providers, and the sandboxes that no task answers for."""
 
 from __future__ import annotations
 
+import asyncio
+import tarfile
+
 import pytest
 
+from rc_protos import ids
+from rc_providers.base import SandboxSpec
+from rc_providers.local import LocalProvider
 from support.daemon import DaemonProcess
 from support.person import Person
+from support.sandboxes import sh
 
 
 @pytest.fixture
@@ -24,3 +31,94 @@ def test_providers_are_listed_with_what_they_can_do(me: Person) -> None:
     assert "-o memory  memory at most" in me.ok("provider", "show", "docker")
     wrong = me.rc("provider", "show", "dokcer")
     assert (wrong.code, wrong.err.splitlines()[-1].strip()) == (3, "did you mean docker?")
+
+
+def left_behind(me: Person, installation: str = "") -> str:
+    """A sandbox with a file in it that no registry knows; its id."""
+
+    async def make() -> str:
+        provider = LocalProvider(me.daemon.places.sandboxes / "local")
+        [mine] = {info.installation for info in await provider.list()}
+        sandbox = await provider.create(SandboxSpec(ids.new_id(), installation or mine, "none"))
+        await sh(sandbox, 'echo precious > "$RC_WORKSPACE/file"')
+        return (await sandbox.info()).tag
+
+    return asyncio.run(make())
+
+
+def standing(me: Person) -> dict[str, tuple[str, str]]:
+    """What each local sandbox is, and how."""
+    return {
+        each["sandbox"]["id"]: (each["standing"], each["presence"])
+        for each in me.json("sandbox", "ls")
+        if each["sandbox"]["provider"] == "local"
+    }
+
+
+def saved(place: str) -> bytes:
+    with tarfile.open(place.strip()) as archive:
+        file = archive.extractfile("./file")
+        assert file is not None
+        return file.read()
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_what_belongs_to_a_task_is_left_to_its_commands(me: Person) -> None:
+    me.task("t")
+    [mine] = standing(me)
+    assert standing(me) == {mine: ("task", "running")}
+    assert "the task t" in me.ok("sandbox", "ls")
+    assert "bubblewrap" in me.ok("sandbox", "show", "t")
+    for word, instead in (("rm", "rc rm t"), ("stop", "rc stop t"), ("start", "rc resume t"), ("adopt", "rc show t")):
+        done = me.rc("sandbox", word, mine)
+        assert done.code == 7
+        assert f"the sandbox {mine} belongs to the task t" in done.err
+        assert instead in done.err
+    assert standing(me) == {mine: ("task", "running")}
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_an_orphan_is_found_stopped_and_removed_with_its_files_saved(me: Person) -> None:
+    me.task("t")
+    orphan = left_behind(me)
+    assert standing(me)[orphan] == ("orphan", "running")
+    me.ok("sandbox", "stop", orphan)
+    assert standing(me)[orphan] == ("orphan", "stopped")
+    me.ok("sandbox", "start", orphan)
+    me.daemon.stop()
+    me.daemon.start()
+    assert standing(me)[orphan] == ("orphan", "running")
+    assert saved(me.ok("sandbox", "rm", orphan)) == b"precious\n"
+    assert orphan not in standing(me)
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_anothers_sandbox_is_touched_only_once_it_is_adopted(me: Person) -> None:
+    me.task("t")
+    theirs = left_behind(me, ids.new_id())
+    assert standing(me)[theirs] == ("foreign", "running")
+    for word in ("start", "stop", "rm"):
+        done = me.rc("sandbox", word, theirs)
+        assert (done.code, f"rc sandbox adopt {theirs}" in done.err) == (7, True)
+    me.ok("sandbox", "adopt", theirs)
+    me.daemon.kill()
+    me.daemon.start()
+    assert standing(me)[theirs] == ("adopted", "running")
+    me.ok("sandbox", "stop", theirs)
+    # What sleeps is woken to be saved.
+    assert saved(me.ok("sandbox", "rm", theirs)) == b"precious\n"
+    assert theirs not in standing(me)
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_what_cannot_be_saved_stays_unless_it_is_discarded(me: Person) -> None:
+    me.task("t")
+    orphan = left_behind(me)
+    # A file where the saved ones are to lie.
+    (me.daemon.places.data / "saved").write_text("")
+    done = me.rc("sandbox", "rm", orphan)
+    assert done.code == 7
+    assert f"rc sandbox rm --discard {orphan}" in done.err
+    assert standing(me)[orphan] == ("adopted", "running")
+    assert me.ok("sandbox", "rm", "--discard", orphan) == ""
+    assert orphan not in standing(me)

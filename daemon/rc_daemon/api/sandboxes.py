@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from rc_daemon.api.call import Call
 from rc_daemon.store.store import Store
+from rc_daemon.tasks.sandboxes import SandboxService
 from rc_protos.convert import to_message
 from rc_protos.errors import RemoteClaudeError
-from rc_protos.model import Option
+from rc_protos.model import Option, SeenSandbox
 from rc_protos.v1 import sandbox_pb2 as pb
 from rc_providers import registry
 from rc_providers.abilities import abilities, summary
@@ -17,15 +18,35 @@ from rc_providers.base import Provider
 
 
 class SandboxServicer:
-    """Reads the registry and the providers."""
+    """Converts and calls rc_daemon.tasks.sandboxes, and the providers."""
 
-    def __init__(self, store: Store, provider: Callable[[str], Provider]) -> None:
+    def __init__(self, store: Store, provider: Callable[[str], Provider], service: SandboxService) -> None:
         self._store = store
         self._provider = provider
+        self._service = service
 
     async def ListSandboxes(self, request: pb.ListSandboxesRequest, call: Call) -> pb.ListSandboxesResponse:
+        if request.look:
+            seen, problems = await self._service.list()
+            return pb.ListSandboxesResponse(seen=[_wire(each) for each in seen], problems=problems)
         found = await self._store.read(lambda tx: tx.list_sandboxes())
         return pb.ListSandboxesResponse(sandboxes=[to_message(each, pb.Sandbox) for each in found])
+
+    async def GetSandbox(self, request: pb.GetSandboxRequest, call: Call) -> pb.GetSandboxResponse:
+        return pb.GetSandboxResponse(seen=_wire(await self._service.get(request.sandbox)))
+
+    async def StartSandbox(self, request: pb.StartSandboxRequest, call: Call) -> pb.StartSandboxResponse:
+        return pb.StartSandboxResponse(seen=_wire(await self._service.start(request.sandbox)))
+
+    async def StopSandbox(self, request: pb.StopSandboxRequest, call: Call) -> pb.StopSandboxResponse:
+        return pb.StopSandboxResponse(seen=_wire(await self._service.stop(request.sandbox)))
+
+    async def RemoveSandbox(self, request: pb.RemoveSandboxRequest, call: Call) -> pb.RemoveSandboxResponse:
+        seen, saved_to = await self._service.remove(request.sandbox, discard=request.discard)
+        return pb.RemoveSandboxResponse(seen=_wire(seen), saved_to=saved_to)
+
+    async def AdoptSandbox(self, request: pb.AdoptSandboxRequest, call: Call) -> pb.AdoptSandboxResponse:
+        return pb.AdoptSandboxResponse(seen=_wire(await self._service.adopt(request.sandbox)))
 
     async def ListProviders(self, request: pb.ListProvidersRequest, call: Call) -> pb.ListProvidersResponse:
         return pb.ListProvidersResponse(providers=[self._show(name) for name in registry.names()])
@@ -53,6 +74,10 @@ class SandboxServicer:
             summary=summary(provider),
             abilities=[to_message(each, pb.Ability) for each in abilities(provider)],
         )
+
+
+def _wire(seen: SeenSandbox) -> pb.SeenSandbox:
+    return to_message(seen, pb.SeenSandbox)
 
 
 def _schema(option: Option) -> str:

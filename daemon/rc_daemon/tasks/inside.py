@@ -121,9 +121,9 @@ async def put_archive(link: SandboxLink, source: Path, root: str) -> None:
 async def _receive(parts: object, target: Path) -> str:
     """Write chunks to a temporary file beside the target, compare the digest, sync, rename."""
     digest, said = hashlib.sha256(), b""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{ids.new_id()}")
     try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             async for part in parts:  # type: ignore[attr-defined]
                 digest.update(part.data)
@@ -137,6 +137,6 @@ async def _receive(parts: object, target: Path) -> str:
     except OSError as error:
         raise errors.exhausted(f"{target} cannot be written: {error.strerror}", "run: rc gc") from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             temporary.unlink()
     return digest.hexdigest()

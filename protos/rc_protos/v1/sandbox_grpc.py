@@ -21,6 +21,26 @@ class SandboxServiceBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def GetSandbox(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.GetSandboxRequest, rc_protos.v1.sandbox_pb2.GetSandboxResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def StartSandbox(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.StartSandboxRequest, rc_protos.v1.sandbox_pb2.StartSandboxResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def StopSandbox(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.StopSandboxRequest, rc_protos.v1.sandbox_pb2.StopSandboxResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def RemoveSandbox(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.RemoveSandboxRequest, rc_protos.v1.sandbox_pb2.RemoveSandboxResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def AdoptSandbox(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.AdoptSandboxRequest, rc_protos.v1.sandbox_pb2.AdoptSandboxResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def ListProviders(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.ListProvidersRequest, rc_protos.v1.sandbox_pb2.ListProvidersResponse]') -> None:
         pass
 
@@ -39,6 +59,36 @@ class SandboxServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 rc_protos.v1.sandbox_pb2.ListSandboxesRequest,
                 rc_protos.v1.sandbox_pb2.ListSandboxesResponse,
+            ),
+            '/rc.v1.SandboxService/GetSandbox': grpclib.const.Handler(
+                self.GetSandbox,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.GetSandboxRequest,
+                rc_protos.v1.sandbox_pb2.GetSandboxResponse,
+            ),
+            '/rc.v1.SandboxService/StartSandbox': grpclib.const.Handler(
+                self.StartSandbox,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.StartSandboxRequest,
+                rc_protos.v1.sandbox_pb2.StartSandboxResponse,
+            ),
+            '/rc.v1.SandboxService/StopSandbox': grpclib.const.Handler(
+                self.StopSandbox,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.StopSandboxRequest,
+                rc_protos.v1.sandbox_pb2.StopSandboxResponse,
+            ),
+            '/rc.v1.SandboxService/RemoveSandbox': grpclib.const.Handler(
+                self.RemoveSandbox,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.RemoveSandboxRequest,
+                rc_protos.v1.sandbox_pb2.RemoveSandboxResponse,
+            ),
+            '/rc.v1.SandboxService/AdoptSandbox': grpclib.const.Handler(
+                self.AdoptSandbox,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                rc_protos.v1.sandbox_pb2.AdoptSandboxRequest,
+                rc_protos.v1.sandbox_pb2.AdoptSandboxResponse,
             ),
             '/rc.v1.SandboxService/ListProviders': grpclib.const.Handler(
                 self.ListProviders,
@@ -69,6 +119,36 @@ class SandboxServiceStub:
             '/rc.v1.SandboxService/ListSandboxes',
             rc_protos.v1.sandbox_pb2.ListSandboxesRequest,
             rc_protos.v1.sandbox_pb2.ListSandboxesResponse,
+        )
+        self.GetSandbox = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/GetSandbox',
+            rc_protos.v1.sandbox_pb2.GetSandboxRequest,
+            rc_protos.v1.sandbox_pb2.GetSandboxResponse,
+        )
+        self.StartSandbox = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/StartSandbox',
+            rc_protos.v1.sandbox_pb2.StartSandboxRequest,
+            rc_protos.v1.sandbox_pb2.StartSandboxResponse,
+        )
+        self.StopSandbox = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/StopSandbox',
+            rc_protos.v1.sandbox_pb2.StopSandboxRequest,
+            rc_protos.v1.sandbox_pb2.StopSandboxResponse,
+        )
+        self.RemoveSandbox = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/RemoveSandbox',
+            rc_protos.v1.sandbox_pb2.RemoveSandboxRequest,
+            rc_protos.v1.sandbox_pb2.RemoveSandboxResponse,
+        )
+        self.AdoptSandbox = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/rc.v1.SandboxService/AdoptSandbox',
+            rc_protos.v1.sandbox_pb2.AdoptSandboxRequest,
+            rc_protos.v1.sandbox_pb2.AdoptSandboxResponse,
         )
         self.ListProviders = grpclib.client.UnaryUnaryMethod(
             channel,

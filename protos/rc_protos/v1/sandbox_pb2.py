@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/sandbox.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\xae\x01\n\x07Sandbox\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tisolation\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\x03\"\x16\n\x14ListSandboxesRequest\":\n\x15ListSandboxesResponse\x12!\n\tsandboxes\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Sandbox\"\x16\n\x14ListProvidersRequest\"\x97\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x0f\n\x07options\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12!\n\tabilities\x18\x07 \x03(\x0b\x32\x0e.rc.v1.Ability\"$\n\x07\x41\x62ility\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0b\n\x03how\x18\x02 \x01(\t\";\n\x15ListProvidersResponse\x12\"\n\tproviders\x18\x01 \x03(\x0b\x32\x0f.rc.v1.Provider\":\n\x12\x41\x64\x64ProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccept_key\x18\x02 \x01(\t\"&\n\x13\x41\x64\x64ProviderResponse\x12\x0f\n\x07notices\x18\x01 \x03(\t\")\n\x15RemoveProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\x18\n\x16RemoveProviderResponse2\x8a\x03\n\x0eSandboxService\x12\\\n\rListSandboxes\x12\x1b.rc.v1.ListSandboxesRequest\x1a\x1c.rc.v1.ListSandboxesResponse\"\x10\x8a\xb2\x19\x0csandbox.read\x12]\n\rListProviders\x12\x1b.rc.v1.ListProvidersRequest\x1a\x1c.rc.v1.ListProvidersResponse\"\x11\x8a\xb2\x19\rprovider.read\x12X\n\x0b\x41\x64\x64Provider\x12\x19.rc.v1.AddProviderRequest\x1a\x1a.rc.v1.AddProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.write\x12\x61\n\x0eRemoveProvider\x12\x1c.rc.v1.RemoveProviderRequest\x1a\x1d.rc.v1.RemoveProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.writeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/sandbox.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\xae\x01\n\x07Sandbox\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tisolation\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x08 \x01(\x03\"\xac\x01\n\x0bSeenSandbox\x12\x1f\n\x07sandbox\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Sandbox\x12\x10\n\x08standing\x18\x02 \x01(\t\x12\x10\n\x08presence\x18\x03 \x01(\t\x12\x11\n\ttask_name\x18\x04 \x01(\t\x12\x14\n\x0cinstallation\x18\x05 \x01(\t\x12\x11\n\tworkspace\x18\x06 \x01(\t\x12\x0f\n\x07notices\x18\x07 \x03(\t\x12\x0b\n\x03log\x18\x08 \x01(\t\"$\n\x14ListSandboxesRequest\x12\x0c\n\x04look\x18\x01 \x01(\x08\"n\n\x15ListSandboxesResponse\x12!\n\tsandboxes\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Sandbox\x12 \n\x04seen\x18\x02 \x03(\x0b\x32\x12.rc.v1.SeenSandbox\x12\x10\n\x08problems\x18\x03 \x03(\t\"$\n\x11GetSandboxRequest\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\"6\n\x12GetSandboxResponse\x12 \n\x04seen\x18\x01 \x01(\x0b\x32\x12.rc.v1.SeenSandbox\"&\n\x13StartSandboxRequest\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\"8\n\x14StartSandboxResponse\x12 \n\x04seen\x18\x01 \x01(\x0b\x32\x12.rc.v1.SeenSandbox\"%\n\x12StopSandboxRequest\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\"7\n\x13StopSandboxResponse\x12 \n\x04seen\x18\x01 \x01(\x0b\x32\x12.rc.v1.SeenSandbox\"8\n\x14RemoveSandboxRequest\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\x12\x0f\n\x07\x64iscard\x18\x02 \x01(\x08\"K\n\x15RemoveSandboxResponse\x12 \n\x04seen\x18\x01 \x01(\x0b\x32\x12.rc.v1.SeenSandbox\x12\x10\n\x08saved_to\x18\x02 \x01(\t\"&\n\x13\x41\x64optSandboxRequest\x12\x0f\n\x07sandbox\x18\x01 \x01(\t\"8\n\x14\x41\x64optSandboxResponse\x12 \n\x04seen\x18\x01 \x01(\x0b\x32\x12.rc.v1.SeenSandbox\"\x16\n\x14ListProvidersRequest\"\x97\x01\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\x0f\n\x07options\x18\x03 \x03(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12!\n\tabilities\x18\x07 \x03(\x0b\x32\x0e.rc.v1.Ability\"$\n\x07\x41\x62ility\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0b\n\x03how\x18\x02 \x01(\t\";\n\x15ListProvidersResponse\x12\"\n\tproviders\x18\x01 \x03(\x0b\x32\x0f.rc.v1.Provider\":\n\x12\x41\x64\x64ProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\naccept_key\x18\x02 \x01(\t\"&\n\x13\x41\x64\x64ProviderResponse\x12\x0f\n\x07notices\x18\x01 \x03(\t\")\n\x15RemoveProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\x18\n\x16RemoveProviderResponse2\xcf\x06\n\x0eSandboxService\x12\\\n\rListSandboxes\x12\x1b.rc.v1.ListSandboxesRequest\x1a\x1c.rc.v1.ListSandboxesResponse\"\x10\x8a\xb2\x19\x0csandbox.read\x12S\n\nGetSandbox\x12\x18.rc.v1.GetSandboxRequest\x1a\x19.rc.v1.GetSandboxResponse\"\x10\x8a\xb2\x19\x0csandbox.read\x12Z\n\x0cStartSandbox\x12\x1a.rc.v1.StartSandboxRequest\x1a\x1b.rc.v1.StartSandboxResponse\"\x11\x8a\xb2\x19\rsandbox.write\x12W\n\x0bStopSandbox\x12\x19.rc.v1.StopSandboxRequest\x1a\x1a.rc.v1.StopSandboxResponse\"\x11\x8a\xb2\x19\rsandbox.write\x12]\n\rRemoveSandbox\x12\x1b.rc.v1.RemoveSandboxRequest\x1a\x1c.rc.v1.RemoveSandboxResponse\"\x11\x8a\xb2\x19\rsandbox.write\x12Z\n\x0c\x41\x64optSandbox\x12\x1a.rc.v1.AdoptSandboxRequest\x1a\x1b.rc.v1.AdoptSandboxResponse\"\x11\x8a\xb2\x19\rsandbox.write\x12]\n\rListProviders\x12\x1b.rc.v1.ListProvidersRequest\x1a\x1c.rc.v1.ListProvidersResponse\"\x11\x8a\xb2\x19\rprovider.read\x12X\n\x0b\x41\x64\x64Provider\x12\x19.rc.v1.AddProviderRequest\x1a\x1a.rc.v1.AddProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.write\x12\x61\n\x0eRemoveProvider\x12\x1c.rc.v1.RemoveProviderRequest\x1a\x1d.rc.v1.RemoveProviderResponse\"\x12\x8a\xb2\x19\x0eprovider.writeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['ListSandboxes']._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['ListSandboxes']._serialized_options = b'\212\262\031\014sandbox.read'
+  _globals['_SANDBOXSERVICE'].methods_by_name['GetSandbox']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['GetSandbox']._serialized_options = b'\212\262\031\014sandbox.read'
+  _globals['_SANDBOXSERVICE'].methods_by_name['StartSandbox']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['StartSandbox']._serialized_options = b'\212\262\031\rsandbox.write'
+  _globals['_SANDBOXSERVICE'].methods_by_name['StopSandbox']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['StopSandbox']._serialized_options = b'\212\262\031\rsandbox.write'
+  _globals['_SANDBOXSERVICE'].methods_by_name['RemoveSandbox']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['RemoveSandbox']._serialized_options = b'\212\262\031\rsandbox.write'
+  _globals['_SANDBOXSERVICE'].methods_by_name['AdoptSandbox']._loaded_options = None
+  _globals['_SANDBOXSERVICE'].methods_by_name['AdoptSandbox']._serialized_options = b'\212\262\031\rsandbox.write'
   _globals['_SANDBOXSERVICE'].methods_by_name['ListProviders']._loaded_options = None
   _globals['_SANDBOXSERVICE'].methods_by_name['ListProviders']._serialized_options = b'\212\262\031\rprovider.read'
   _globals['_SANDBOXSERVICE'].methods_by_name['AddProvider']._loaded_options = None
@@ -43,26 +53,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SANDBOXSERVICE'].methods_by_name['RemoveProvider']._serialized_options = b'\212\262\031\016provider.write'
   _globals['_SANDBOX']._serialized_start=99
   _globals['_SANDBOX']._serialized_end=273
-  _globals['_LISTSANDBOXESREQUEST']._serialized_start=275
-  _globals['_LISTSANDBOXESREQUEST']._serialized_end=297
-  _globals['_LISTSANDBOXESRESPONSE']._serialized_start=299
-  _globals['_LISTSANDBOXESRESPONSE']._serialized_end=357
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=359
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=381
-  _globals['_PROVIDER']._serialized_start=384
-  _globals['_PROVIDER']._serialized_end=535
-  _globals['_ABILITY']._serialized_start=537
-  _globals['_ABILITY']._serialized_end=573
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=575
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=634
-  _globals['_ADDPROVIDERREQUEST']._serialized_start=636
-  _globals['_ADDPROVIDERREQUEST']._serialized_end=694
-  _globals['_ADDPROVIDERRESPONSE']._serialized_start=696
-  _globals['_ADDPROVIDERRESPONSE']._serialized_end=734
-  _globals['_REMOVEPROVIDERREQUEST']._serialized_start=736
-  _globals['_REMOVEPROVIDERREQUEST']._serialized_end=777
-  _globals['_REMOVEPROVIDERRESPONSE']._serialized_start=779
-  _globals['_REMOVEPROVIDERRESPONSE']._serialized_end=803
-  _globals['_SANDBOXSERVICE']._serialized_start=806
-  _globals['_SANDBOXSERVICE']._serialized_end=1200
+  _globals['_SEENSANDBOX']._serialized_start=276
+  _globals['_SEENSANDBOX']._serialized_end=448
+  _globals['_LISTSANDBOXESREQUEST']._serialized_start=450
+  _globals['_LISTSANDBOXESREQUEST']._serialized_end=486
+  _globals['_LISTSANDBOXESRESPONSE']._serialized_start=488
+  _globals['_LISTSANDBOXESRESPONSE']._serialized_end=598
+  _globals['_GETSANDBOXREQUEST']._serialized_start=600
+  _globals['_GETSANDBOXREQUEST']._serialized_end=636
+  _globals['_GETSANDBOXRESPONSE']._serialized_start=638
+  _globals['_GETSANDBOXRESPONSE']._serialized_end=692
+  _globals['_STARTSANDBOXREQUEST']._serialized_start=694
+  _globals['_STARTSANDBOXREQUEST']._serialized_end=732
+  _globals['_STARTSANDBOXRESPONSE']._serialized_start=734
+  _globals['_STARTSANDBOXRESPONSE']._serialized_end=790
+  _globals['_STOPSANDBOXREQUEST']._serialized_start=792
+  _globals['_STOPSANDBOXREQUEST']._serialized_end=829
+  _globals['_STOPSANDBOXRESPONSE']._serialized_start=831
+  _globals['_STOPSANDBOXRESPONSE']._serialized_end=886
+  _globals['_REMOVESANDBOXREQUEST']._serialized_start=888
+  _globals['_REMOVESANDBOXREQUEST']._serialized_end=944
+  _globals['_REMOVESANDBOXRESPONSE']._serialized_start=946
+  _globals['_REMOVESANDBOXRESPONSE']._serialized_end=1021
+  _globals['_ADOPTSANDBOXREQUEST']._serialized_start=1023
+  _globals['_ADOPTSANDBOXREQUEST']._serialized_end=1061
+  _globals['_ADOPTSANDBOXRESPONSE']._serialized_start=1063
+  _globals['_ADOPTSANDBOXRESPONSE']._serialized_end=1119
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=1121
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=1143
+  _globals['_PROVIDER']._serialized_start=1146
+  _globals['_PROVIDER']._serialized_end=1297
+  _globals['_ABILITY']._serialized_start=1299
+  _globals['_ABILITY']._serialized_end=1335
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=1337
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=1396
+  _globals['_ADDPROVIDERREQUEST']._serialized_start=1398
+  _globals['_ADDPROVIDERREQUEST']._serialized_end=1456
+  _globals['_ADDPROVIDERRESPONSE']._serialized_start=1458
+  _globals['_ADDPROVIDERRESPONSE']._serialized_end=1496
+  _globals['_REMOVEPROVIDERREQUEST']._serialized_start=1498
+  _globals['_REMOVEPROVIDERREQUEST']._serialized_end=1539
+  _globals['_REMOVEPROVIDERRESPONSE']._serialized_start=1541
+  _globals['_REMOVEPROVIDERRESPONSE']._serialized_end=1565
+  _globals['_SANDBOXSERVICE']._serialized_start=1568
+  _globals['_SANDBOXSERVICE']._serialized_end=2415
 # @@protoc_insertion_point(module_scope)

@@ -30,15 +30,105 @@ class Sandbox(_message.Message):
     epoch: int
     def __init__(self, id: _Optional[str] = ..., provider: _Optional[str] = ..., external_id: _Optional[str] = ..., task_id: _Optional[str] = ..., state: _Optional[str] = ..., isolation: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
+class SeenSandbox(_message.Message):
+    __slots__ = ("sandbox", "standing", "presence", "task_name", "installation", "workspace", "notices", "log")
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    PRESENCE_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAME_FIELD_NUMBER: _ClassVar[int]
+    INSTALLATION_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    sandbox: Sandbox
+    standing: str
+    presence: str
+    task_name: str
+    installation: str
+    workspace: str
+    notices: _containers.RepeatedScalarFieldContainer[str]
+    log: str
+    def __init__(self, sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., standing: _Optional[str] = ..., presence: _Optional[str] = ..., task_name: _Optional[str] = ..., installation: _Optional[str] = ..., workspace: _Optional[str] = ..., notices: _Optional[_Iterable[str]] = ..., log: _Optional[str] = ...) -> None: ...
+
 class ListSandboxesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("look",)
+    LOOK_FIELD_NUMBER: _ClassVar[int]
+    look: bool
+    def __init__(self, look: _Optional[bool] = ...) -> None: ...
 
 class ListSandboxesResponse(_message.Message):
-    __slots__ = ("sandboxes",)
+    __slots__ = ("sandboxes", "seen", "problems")
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     sandboxes: _containers.RepeatedCompositeFieldContainer[Sandbox]
-    def __init__(self, sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ...) -> None: ...
+    seen: _containers.RepeatedCompositeFieldContainer[SeenSandbox]
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, sandboxes: _Optional[_Iterable[_Union[Sandbox, _Mapping]]] = ..., seen: _Optional[_Iterable[_Union[SeenSandbox, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetSandboxRequest(_message.Message):
+    __slots__ = ("sandbox",)
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    sandbox: str
+    def __init__(self, sandbox: _Optional[str] = ...) -> None: ...
+
+class GetSandboxResponse(_message.Message):
+    __slots__ = ("seen",)
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    seen: SeenSandbox
+    def __init__(self, seen: _Optional[_Union[SeenSandbox, _Mapping]] = ...) -> None: ...
+
+class StartSandboxRequest(_message.Message):
+    __slots__ = ("sandbox",)
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    sandbox: str
+    def __init__(self, sandbox: _Optional[str] = ...) -> None: ...
+
+class StartSandboxResponse(_message.Message):
+    __slots__ = ("seen",)
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    seen: SeenSandbox
+    def __init__(self, seen: _Optional[_Union[SeenSandbox, _Mapping]] = ...) -> None: ...
+
+class StopSandboxRequest(_message.Message):
+    __slots__ = ("sandbox",)
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    sandbox: str
+    def __init__(self, sandbox: _Optional[str] = ...) -> None: ...
+
+class StopSandboxResponse(_message.Message):
+    __slots__ = ("seen",)
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    seen: SeenSandbox
+    def __init__(self, seen: _Optional[_Union[SeenSandbox, _Mapping]] = ...) -> None: ...
+
+class RemoveSandboxRequest(_message.Message):
+    __slots__ = ("sandbox", "discard")
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
+    sandbox: str
+    discard: bool
+    def __init__(self, sandbox: _Optional[str] = ..., discard: _Optional[bool] = ...) -> None: ...
+
+class RemoveSandboxResponse(_message.Message):
+    __slots__ = ("seen", "saved_to")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    SAVED_TO_FIELD_NUMBER: _ClassVar[int]
+    seen: SeenSandbox
+    saved_to: str
+    def __init__(self, seen: _Optional[_Union[SeenSandbox, _Mapping]] = ..., saved_to: _Optional[str] = ...) -> None: ...
+
+class AdoptSandboxRequest(_message.Message):
+    __slots__ = ("sandbox",)
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    sandbox: str
+    def __init__(self, sandbox: _Optional[str] = ...) -> None: ...
+
+class AdoptSandboxResponse(_message.Message):
+    __slots__ = ("seen",)
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    seen: SeenSandbox
+    def __init__(self, seen: _Optional[_Union[SeenSandbox, _Mapping]] = ...) -> None: ...
 
 class ListProvidersRequest(_message.Message):
     __slots__ = ()

@@ -39,6 +39,31 @@ class SandboxServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesResponse.FromString,
                 _registered_method=True)
+        self.GetSandbox = channel.unary_unary(
+                '/rc.v1.SandboxService/GetSandbox',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxResponse.FromString,
+                _registered_method=True)
+        self.StartSandbox = channel.unary_unary(
+                '/rc.v1.SandboxService/StartSandbox',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxResponse.FromString,
+                _registered_method=True)
+        self.StopSandbox = channel.unary_unary(
+                '/rc.v1.SandboxService/StopSandbox',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxResponse.FromString,
+                _registered_method=True)
+        self.RemoveSandbox = channel.unary_unary(
+                '/rc.v1.SandboxService/RemoveSandbox',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxResponse.FromString,
+                _registered_method=True)
+        self.AdoptSandbox = channel.unary_unary(
+                '/rc.v1.SandboxService/AdoptSandbox',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxResponse.FromString,
+                _registered_method=True)
         self.ListProviders = channel.unary_unary(
                 '/rc.v1.SandboxService/ListProviders',
                 request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.ListProvidersRequest.SerializeToString,
@@ -60,6 +85,38 @@ class SandboxServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ListSandboxes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSandbox(self, request, context):
+        """The rest takes a sandbox's id, any unique beginning of it, or the name of its task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartSandbox(self, request, context):
+        """Of what belongs to a task these refuse and say which command of the task does it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopSandbox(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSandbox(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptSandbox(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +148,31 @@ def add_SandboxServiceServicer_to_server(servicer, server):
                     servicer.ListSandboxes,
                     request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesResponse.SerializeToString,
+            ),
+            'GetSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSandbox,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxResponse.SerializeToString,
+            ),
+            'StartSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartSandbox,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxResponse.SerializeToString,
+            ),
+            'StopSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopSandbox,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxResponse.SerializeToString,
+            ),
+            'RemoveSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSandbox,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxResponse.SerializeToString,
+            ),
+            'AdoptSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptSandbox,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxResponse.SerializeToString,
             ),
             'ListProviders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProviders,
@@ -135,6 +217,141 @@ class SandboxService:
             '/rc.v1.SandboxService/ListSandboxes',
             rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesRequest.SerializeToString,
             rc__protos_dot_v1_dot_sandbox__pb2.ListSandboxesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/GetSandbox',
+            rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.GetSandboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/StartSandbox',
+            rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.StartSandboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/StopSandbox',
+            rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.StopSandboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/RemoveSandbox',
+            rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.RemoveSandboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rc.v1.SandboxService/AdoptSandbox',
+            rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.AdoptSandboxResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ from rc_protos.errors import usage
 
 COMMANDS = (
     "agent apply approve attach cancel completion config daemon demo deny diff doctor events exec fetch forward gc "
-    "inbox logs ls move provider resume retry rm run say shell show stop wait"
+    "inbox logs ls move provider resume retry rm run sandbox say shell show stop wait"
 )
 BASH = """\
 _rc() {
@@ -27,6 +27,7 @@ _rc() {
         daemon) COMPREPLY=($(compgen -W "start stop restart status logs" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
+        sandbox) COMPREPLY=($(compgen -W "ls show start stop rm adopt" -- "$word")) ;;
         provider) COMPREPLY=($(compgen -W "ls show add rm" -- "$word")) ;;
         *) COMPREPLY=($(rc __complete task "$word" 2>/dev/null)) ;;
     esac
