@@ -18,6 +18,7 @@ DEBIAN = {
     "less": "less",
     "vim": "vim-tiny",
     "ssh": "openssh-client",
+    "rsync": "rsync",
 }
 # For the tests' own Docker engine and its base image, where no engine answers.
 ENGINE = {"dockerd": "docker.io", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from contextlib import suppress
-from typing import Any
 
-import grpc
-
-from rc_client.channel import PROTOCOL_METADATA, translated
 from rc_client.client import DaemonClient
+from rc_client.connection import connect
 from rc_protos import errors
 from rc_protos.background import Background
-from rc_protos.errors import ErrorCode, RemoteClaudeError
-from rc_protos.v1 import forward_pb2 as pb
-
-CHUNK = 64 << 10
-# How long a new connection waits for a link that is away.
-PATIENCE = 30.0
-PAUSE, LONGEST_PAUSE = 0.05, 1.0
+from rc_protos.errors import RemoteClaudeError
 
 
 class Forward:
@@ -57,55 +46,11 @@ class Forward:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             # Whatever ends the far side ends this one.
-            with suppress(RemoteClaudeError, ConnectionError), translated():
-                call = await self._connect()
-                outward = self._background.spawn(_outward(reader, call), "out")
+            with suppress(RemoteClaudeError, ConnectionError):
+                connection = await connect(self._client, self._task, self._endpoint)
                 try:
-                    await _inward(call, writer)
+                    await connection.carry(reader, writer)
                 finally:
-                    outward.cancel()
-                    call.cancel()
+                    connection.close()
         finally:
             writer.close()
-
-    async def _connect(self) -> Any:
-        """A call that carries one connection; waits for a link that is away."""
-        pause, deadline = PAUSE, time.monotonic() + PATIENCE
-        while True:
-            try:
-                return await self._call()
-            except RemoteClaudeError as error:
-                refused = error.code is not ErrorCode.UNAVAILABLE or self._endpoint in error.message
-                if refused or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _call(self) -> Any:
-        task = await self._client.get_task(self._task)
-        call = self._client.forwards.ConnectForward(metadata=(*PROTOCOL_METADATA, ("rc-sandbox", task.sandbox_id)))
-        try:
-            with translated():
-                await call.write(pb.ConnectForwardRequest(endpoint=self._endpoint))
-                await call.read()
-        except BaseException:
-            call.cancel()
-            raise
-        return call
-
-
-async def _outward(reader: asyncio.StreamReader, call: Any) -> None:
-    with translated():
-        while data := await reader.read(CHUNK):
-            await call.write(pb.ConnectForwardRequest(data=data))
-        await call.write(pb.ConnectForwardRequest(end=True))
-        await call.done_writing()
-
-
-async def _inward(call: Any, writer: asyncio.StreamWriter) -> None:
-    while (answer := await call.read()) is not grpc.aio.EOF:
-        if answer.data:
-            writer.write(answer.data)
-            await writer.drain()
-        if answer.end and writer.can_write_eof():
-            writer.write_eof()

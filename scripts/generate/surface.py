@@ -166,6 +166,8 @@ PLUMBING = [
 
 COMPOSED = [
     Composed("rc exec", "OpenSession, AttachSession, WriteSession"),
+    Composed("rc ssh-config", "prints or writes a file for ssh"),
+    Composed("rc ssh-proxy", "OpenSession, AttachSession, WriteSession, ConnectForward, ListenForward, CarryForward"),
     Composed("rc logs", "ListEvents, WatchEvents"),
     Composed("rc demo", "CreateTask, WatchEvents, AnswerRequest, DiffTask"),
     Composed("rc daemon start", "starts the process; GetStatus"),

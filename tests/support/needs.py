@@ -82,6 +82,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "sshd": sshd.find,
     "git": command("git"),
     "tmux": command("tmux"),
+    "ssh": command("ssh"),
+    "rsync": command("rsync"),
     "strace": command("strace"),
     "vim": command("vim"),
     "less": command("less"),

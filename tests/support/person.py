@@ -126,6 +126,11 @@ class Screen:
         """Press keys."""
         os.write(self._master, keys.encode())
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size."""
+        self.emulator = Emulator(columns, rows)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def see(self, words: str) -> Self:
         """Wait until words are on the screen."""
         deadline = time.monotonic() + DEADLINE

@@ -8,7 +8,7 @@ from rc_protos.errors import usage
 
 COMMANDS = (
     "agent apply approve attach cancel completion config daemon demo deny diff doctor events exec fetch forward gc "
-    "inbox logs ls move provider resume retry rm run sandbox say shell show stop wait"
+    "inbox logs ls move provider resume retry rm run sandbox say shell show ssh-config ssh-proxy stop wait"
 )
 BASH = """\
 _rc() {
@@ -23,7 +23,7 @@ _rc() {
     fi
     case "${COMP_WORDS[1]}" in
         approve|deny) COMPREPLY=($(rc __complete request "$word" 2>/dev/null)) ;;
-        run|ls|doctor|gc|demo|completion) COMPREPLY=() ;;
+        run|ls|doctor|gc|demo|completion|ssh-config) COMPREPLY=() ;;
         daemon) COMPREPLY=($(compgen -W "start stop restart status logs" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;

@@ -54,3 +54,23 @@ def _forward(
     from rc_cli.commands.forward import forward
 
     return forward(task, ports or (), automatic=automatic)
+
+
+@app.command("ssh-config")
+def _ssh_config(
+    install: Annotated[
+        bool, typer.Option("--install", help="Write it to a file of rc's, and one Include line into ~/.ssh/config.")
+    ] = False,
+) -> int:
+    """Make tasks hosts of ssh: then ssh rc-ID, scp, sftp, rsync and git clone rc-ID:/workspace work."""
+    from rc_cli.commands.ssh import config
+
+    return config(install=install)
+
+
+@app.command("ssh-proxy")
+def _ssh_proxy(task: Task) -> int:
+    """Speak SSH on stdin and stdout, for ssh's ProxyCommand; see rc ssh-config."""
+    from rc_cli.commands.ssh import proxy
+
+    return proxy(task)
