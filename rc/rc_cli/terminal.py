@@ -91,7 +91,8 @@ class Terminal:
         async with Background("terminal") as background:
             self._background = background
             try:
-                tty.setraw(0)
+                # Not with a flush: what was typed while we started is for the session.
+                tty.setraw(0, termios.TCSADRAIN)
                 loop.add_reader(0, self._typed)
                 loop.add_signal_handler(signal.SIGWINCH, self._resized)
                 showing = background.spawn(self._show(), "show")

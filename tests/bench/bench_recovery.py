@@ -27,7 +27,7 @@ def rows(rounds: int) -> Iterator[Row]:
         with Terminal([*rc.argv, "shell", task, "--name", "clock"], rc.env) as terminal:
             terminal.quiet(1.0)
             terminal.type(f'exec python3 -c "{PRINTER}"\n'.encode())
-            terminal.wait_for(b"<")
+            terminal.wait_for(b">\r\n<")
             times = [recover(rc, terminal) for _ in range(max(3, rounds // 4))]
     median = statistics.median(times)
     detail = f"{len(times)} kills, worst {max(times) * 1e3:.0f} ms; the client starts the new daemon itself"

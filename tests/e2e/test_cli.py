@@ -328,6 +328,13 @@ def test_a_shell_lives_on_with_its_screen(me: Person) -> None:
     assert b"\x1b[?1049l" not in screen.raw
 
 
+def test_what_is_typed_while_a_shell_opens_reaches_it(me: Person) -> None:
+    me.task("early")
+    with me.screen("shell", "early") as screen:
+        screen.type("echo early $((40+2)); exit 3\n").see("early 42")
+        assert screen.end() == 3
+
+
 def test_a_full_screen_program_is_left_and_found_again(me: Person) -> None:
     me.task("full")
     with me.screen("shell", "full") as screen:
