@@ -331,7 +331,8 @@ def test_a_shell_lives_on_with_its_screen(me: Person) -> None:
 def test_what_is_typed_while_a_shell_opens_reaches_it(me: Person) -> None:
     me.task("early")
     with me.screen("shell", "early") as screen:
-        screen.type("echo early $((40+2)); exit 3\n").see("early 42")
+        screen.type("echo early $((40+2)); exit 3\n")
+        screen.see("early 42")
         assert screen.end() == 3
 
 
