@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+# The example of a provider.
+sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 
 import hypothesis
 import pytest
@@ -13,6 +15,7 @@ from support import engine
 from support.failpoints import hit_log
 from support.needs import pytest_runtest_setup
 
+pytest_plugins = ["rc_providers.pytest_contract"]
 __all__ = ["hit_log", "pytest_runtest_setup"]
 
 # The machine may be busy with anything: no example has a deadline.

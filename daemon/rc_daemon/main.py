@@ -28,7 +28,6 @@ from rc_daemon.store.tx import Tx
 from rc_daemon.tasks import clock
 from rc_daemon.tasks.inbox import InboxService
 from rc_daemon.tasks.parts import Parts
-from rc_daemon.tasks.sandboxes import SandboxService
 from rc_daemon.tasks.service import TaskService
 from rc_protos import errors, ids
 from rc_protos.background import Background
@@ -112,9 +111,7 @@ class Daemon:
                 _service(event_pb2, "EventService"): events.EventServicer(self._store, self._tasks.get),
                 _service(inbox_pb2, "InboxService"): inbox.InboxServicer(InboxService(self._parts)),
                 _service(session_pb2, "SessionService"): sessions.SessionServicer(attachments),
-                _service(sandbox_pb2, "SandboxService"): sandboxes.SandboxServicer(
-                    self._store, self._parts.provider, SandboxService(self._parts)
-                ),
+                _service(sandbox_pb2, "SandboxService"): sandboxes.SandboxServicer(self._parts),
                 _service(coding_agent_pb2, "CodingAgentService"): coding_agents.CodingAgentServicer(catalog),
                 _service(daemon_pb2, "DaemonService"): daemon.DaemonServicer(status, self._parts, self._stop),
             }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from rc_client.channel import PROTOCOL_METADATA, streaming
 from rc_protos.convert import from_message
 from rc_protos.model import Provider, Sandbox, SeenSandbox
 from rc_protos.v1 import sandbox_pb2 as pb
@@ -65,6 +67,15 @@ class PlaceCalls:
     async def remove_provider(self, provider: str) -> None:
         """Forget what was accepted of a place."""
         await self._call(self.sandboxes.RemoveProvider, pb.RemoveProviderRequest(provider=provider))
+
+    async def verify_provider(
+        self, provider: str, *, options: Mapping[str, str], live: bool = False, max_cost: float = 0.0
+    ) -> AsyncIterator[tuple[str, str]]:
+        """Run the contract: (promise, what is wrong with it) as it goes; empty: it holds."""
+        request = pb.VerifyProviderRequest(provider=provider, options=options, live=live, max_cost=max_cost)
+        with streaming(self.sandboxes.VerifyProvider(request, metadata=PROTOCOL_METADATA)) as verdicts:
+            async for verdict in verdicts:
+                yield verdict.promise, verdict.problem
 
     async def _seen(self, method: Any, request: Any) -> SeenSandbox:
         return from_message((await self._call(method, request, LONG_SECONDS)).seen, SeenSandbox)

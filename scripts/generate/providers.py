@@ -6,6 +6,7 @@ from rc_protos.version import VERSION
 from rc_providers import registry
 from rc_providers.abilities import abilities, summary
 from rc_providers.base import Provider
+from rc_providers.contract import CHECKS, promise
 from tables import MADE, markdown
 
 
@@ -19,7 +20,11 @@ def page() -> str:
         "`rc run --on PROVIDER` says where a task runs, `-o NAME=VALUE` how. `rc provider ls` and `rc provider show NAME`\n"
         "tell the same of the providers that are installed, plug-ins included.\n\n"
         + markdown(["", *(f"`{kind.name}`" for kind in kinds)], rows)
-        + "".join(options(kind) for kind in kinds)
+        + "\nEach keeps the contract, which the tests and `rc provider verify PROVIDER` hold it to:\n\n"
+        + "".join(f"- {promise(check)}\n" for check in CHECKS)
+        + "\nA provider of your own is one class: [example_provider.py](example_provider.py) is a whole one. A package\n"
+        "with an entry point in `remote_claude.providers` brings it, and `rc_providers.pytest_contract` is a pytest\n"
+        "plug-in that runs the contract against it.\n" + "".join(options(kind) for kind in kinds)
     )
 
 

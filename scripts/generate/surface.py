@@ -103,6 +103,12 @@ ROWS = [
         "rc_providers.registry.names",
         "rc provider ls, rc provider show",
     ),
+    Row(
+        "see whether a provider keeps the contract",
+        "SandboxService.VerifyProvider",
+        "rc_daemon.tasks.verify.verify",
+        "rc provider verify",
+    ),
     Row("accept the key of a host", "SandboxService.AddProvider", "rc_providers.base.Provider.add", "rc provider add"),
     Row(
         "forget the key of a host",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import tarfile
+import time
+from pathlib import Path
 
 import pytest
 
+from example_provider import ExampleProvider
 from rc_protos import ids
 from rc_providers.base import SandboxSpec
+from rc_providers.contract import CHECKS
 from rc_providers.local import LocalProvider
 from support.daemon import DaemonProcess
-from support.person import Person
+from support.person import RC, Person
+from support.plugins import Billed, Forgetful, plug_in
 from support.sandboxes import sh
 
 
@@ -122,3 +128,47 @@ def test_what_cannot_be_saved_stays_unless_it_is_discarded(me: Person) -> None:
     assert standing(me)[orphan] == ("adopted", "running")
     assert me.ok("sandbox", "rm", "--discard", orphan) == ""
     assert orphan not in standing(me)
+
+
+def test_a_provider_is_verified_for_what_it_promises(home: DaemonProcess, tmp_path: Path) -> None:
+    home.environment = dict(plug_in(tmp_path, ExampleProvider))
+    home.start()
+    me = Person(home, home.repository())
+    lines = me.ok("provider", "verify", "example").splitlines()
+    assert [line.partition("  ")[0].strip() for line in lines] == ["holds"] * (len(CHECKS) + 1)
+    assert me.json("sandbox", "ls") == []
+
+
+def test_a_broken_promise_is_named(home: DaemonProcess, tmp_path: Path) -> None:
+    home.environment = dict(plug_in(tmp_path, Forgetful))
+    home.start()
+    done = Person(home, home.repository()).rc("provider", "verify", "forgetful")
+    assert done.code == 1
+    broken = done.out.splitlines().index("broken  What goes to stderr is in the log and not in the stream")
+    assert done.out.splitlines()[broken + 1].strip() == "the log does not have it"
+    assert done.out.count("broken") == 1
+
+
+def test_what_costs_money_is_verified_only_when_that_is_said(home: DaemonProcess, tmp_path: Path) -> None:
+    home.environment = dict(plug_in(tmp_path, Billed))
+    home.start()
+    me = Person(home, home.repository())
+    assert "--live --max-cost 8.00" in me.rc("provider", "verify", "billed").err
+    assert "1.00 are allowed" in me.rc("provider", "verify", "billed", "--live", "--max-cost", "1").err
+    assert me.rc("provider", "verify", "billed", "--live", "--max-cost", "8").code == 0
+
+
+def test_what_a_killed_verification_has_made_is_swept(home: DaemonProcess, tmp_path: Path) -> None:
+    home.environment = dict(plug_in(tmp_path, ExampleProvider))
+    home.start()
+    me = Person(home, home.repository())
+    process = subprocess.Popen([RC, "provider", "verify", "example"], env=me.environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    home.kill()
+    process.communicate(timeout=60)
+    home.start()
+    deadline = time.monotonic() + 60
+    while me.json("sandbox", "ls"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

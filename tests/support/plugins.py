@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from rc_providers.base import Capability, Provider
+from example_provider import ExampleProvider, ExampleSandbox
+from rc_providers.base import Capability, Provider, Sandbox, SandboxSpec
 from rc_providers.local import LocalProvider
+
+TESTS = Path(__file__).parent.parent
 
 
 class ElsewhereProvider(LocalProvider):
@@ -26,4 +29,32 @@ def plug_in(directory: Path, provider: type[Provider]) -> Mapping[str, str]:
     (package / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
     target = f"{provider.__module__}:{provider.__name__}"
     (package / "entry_points.txt").write_text(f"[remote_claude.providers]\n{name} = {target}\n")
-    return {"PYTHONPATH": os.pathsep.join([str(directory), str(Path(__file__).parent.parent)])}
+    return {"PYTHONPATH": os.pathsep.join(map(str, (directory, TESTS, TESTS.parent / "docs")))}
+
+
+class Billed(ExampleProvider):
+    """Half a dollar an hour."""
+
+    name: ClassVar[str] = "billed"
+
+    async def estimate(self, spec: SandboxSpec) -> float:
+        return 0.5
+
+
+class Forgetful(ExampleProvider):
+    """Keeps no log."""
+
+    name: ClassVar[str] = "forgetful"
+
+    async def attach(self, external_id: str) -> Sandbox:
+        return Silent((await super().attach(external_id)).directory)  # type: ignore[attr-defined]
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        return await self.attach((await (await super().create(spec)).info()).external_id)
+
+
+class Silent(ExampleSandbox):
+    """Of a forgetful provider."""
+
+    async def logs(self) -> str:
+        return ""

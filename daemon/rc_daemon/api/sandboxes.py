@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
 
 from rc_daemon.api.call import Call
-from rc_daemon.store.store import Store
+from rc_daemon.tasks.parts import Parts
 from rc_daemon.tasks.sandboxes import SandboxService
+from rc_daemon.tasks.verify import verify
 from rc_protos.convert import to_message
 from rc_protos.errors import RemoteClaudeError
 from rc_protos.model import Option, SeenSandbox
 from rc_protos.v1 import sandbox_pb2 as pb
 from rc_providers import registry
 from rc_providers.abilities import abilities, summary
-from rc_providers.base import Provider
 
 
 class SandboxServicer:
     """Converts and calls rc_daemon.tasks.sandboxes, and the providers."""
 
-    def __init__(self, store: Store, provider: Callable[[str], Provider], service: SandboxService) -> None:
-        self._store = store
-        self._provider = provider
-        self._service = service
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._provider = parts.provider
+        self._service = SandboxService(parts)
+        self._verify = partial(verify, parts)
 
     async def ListSandboxes(self, request: pb.ListSandboxesRequest, call: Call) -> pb.ListSandboxesResponse:
         if request.look:
@@ -59,6 +62,15 @@ class SandboxServicer:
     async def RemoveProvider(self, request: pb.RemoveProviderRequest, call: Call) -> pb.RemoveProviderResponse:
         await self._provider(request.provider).remove()
         return pb.RemoveProviderResponse()
+
+    async def VerifyProvider(
+        self, request: pb.VerifyProviderRequest, call: Call
+    ) -> AsyncIterator[pb.VerifyProviderResponse]:
+        options = dict(request.options)
+        verdicts = self._verify(request.provider, options=options, live=request.live, max_cost=request.max_cost)
+        async with aclosing(verdicts):
+            async for verdict in verdicts:
+                yield pb.VerifyProviderResponse(promise=verdict.promise, problem=verdict.problem)
 
     def _show(self, name: str) -> pb.Provider:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from rc_protos import errors, ids
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.failpoints import failpoint
 from rc_protos.model import Isolation, Mode, Principal, Task, TaskSpec, TaskState
-from rc_providers.base import Capability
+from rc_providers.base import Capability, Provider
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,7 @@ async def _check(parts: Parts, spec: TaskSpec) -> Sequence[str]:
     provider = parts.provider(spec.provider)
     if spec.isolation and spec.isolation not in set(Isolation):
         raise errors.usage(f"there is no isolation {spec.isolation!r}", f"there are: {', '.join(Isolation)}")
-    known = [option.name for option in provider.options]
-    for name in spec.options:
-        if name not in known:
-            raise errors.usage(f"{spec.provider} has no option {name!r}", f"there are: {', '.join(known) or 'none'}")
+    check_options(provider, spec.options)
     notices = await provider.check(spec.isolation)
     if Capability.LOCAL in provider.capabilities:
         await asyncio.to_thread(parts.catalog.installation, agent)
@@ -133,6 +130,14 @@ async def _check(parts: Parts, spec: TaskSpec) -> Sequence[str]:
             f"the disk of {parts.paths.data} has only {free >> 20} MiB left: no new task is taken", "run: rc gc"
         )
     return notices
+
+
+def check_options(provider: Provider, options: Iterable[str]) -> None:
+    """Raise usage for one that the provider does not have."""
+    known = [option.name for option in provider.options]
+    for name in options:
+        if name not in known:
+            raise errors.usage(f"{provider.name} has no option {name!r}", f"there are: {', '.join(known) or 'none'}")
 
 
 async def _base(parts: Parts, task_id: str, spec: TaskSpec) -> tuple[TaskSpec, Base | None, list[str]]:

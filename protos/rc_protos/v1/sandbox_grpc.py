@@ -52,6 +52,10 @@ class SandboxServiceBase(abc.ABC):
     async def RemoveProvider(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.RemoveProviderRequest, rc_protos.v1.sandbox_pb2.RemoveProviderResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def VerifyProvider(self, stream: 'grpclib.server.Stream[rc_protos.v1.sandbox_pb2.VerifyProviderRequest, rc_protos.v1.sandbox_pb2.VerifyProviderResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/rc.v1.SandboxService/ListSandboxes': grpclib.const.Handler(
@@ -107,6 +111,12 @@ class SandboxServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 rc_protos.v1.sandbox_pb2.RemoveProviderRequest,
                 rc_protos.v1.sandbox_pb2.RemoveProviderResponse,
+            ),
+            '/rc.v1.SandboxService/VerifyProvider': grpclib.const.Handler(
+                self.VerifyProvider,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                rc_protos.v1.sandbox_pb2.VerifyProviderRequest,
+                rc_protos.v1.sandbox_pb2.VerifyProviderResponse,
             ),
         }
 
@@ -167,4 +177,10 @@ class SandboxServiceStub:
             '/rc.v1.SandboxService/RemoveProvider',
             rc_protos.v1.sandbox_pb2.RemoveProviderRequest,
             rc_protos.v1.sandbox_pb2.RemoveProviderResponse,
+        )
+        self.VerifyProvider = grpclib.client.UnaryStreamMethod(
+            channel,
+            '/rc.v1.SandboxService/VerifyProvider',
+            rc_protos.v1.sandbox_pb2.VerifyProviderRequest,
+            rc_protos.v1.sandbox_pb2.VerifyProviderResponse,
         )

@@ -189,3 +189,30 @@ class RemoveProviderRequest(_message.Message):
 class RemoveProviderResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class VerifyProviderRequest(_message.Message):
+    __slots__ = ("provider", "options", "live", "max_cost")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    MAX_COST_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    options: _containers.ScalarMap[str, str]
+    live: bool
+    max_cost: float
+    def __init__(self, provider: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., live: _Optional[bool] = ..., max_cost: _Optional[float] = ...) -> None: ...
+
+class VerifyProviderResponse(_message.Message):
+    __slots__ = ("promise", "problem")
+    PROMISE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    promise: str
+    problem: str
+    def __init__(self, promise: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...

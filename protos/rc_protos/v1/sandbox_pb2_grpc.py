@@ -79,6 +79,11 @@ class SandboxServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.FromString,
                 _registered_method=True)
+        self.VerifyProvider = channel.unary_stream(
+                '/rc.v1.SandboxService/VerifyProvider',
+                request_serializer=rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderResponse.FromString,
+                _registered_method=True)
 
 
 class SandboxServiceServicer:
@@ -141,6 +146,13 @@ class SandboxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyProvider(self, request, context):
+        """Runs the contract against the provider, with sandboxes of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SandboxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -188,6 +200,11 @@ def add_SandboxServiceServicer_to_server(servicer, server):
                     servicer.RemoveProvider,
                     request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.SerializeToString,
+            ),
+            'VerifyProvider': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyProvider,
+                    request_deserializer=rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -433,6 +450,33 @@ class SandboxService:
             '/rc.v1.SandboxService/RemoveProvider',
             rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderRequest.SerializeToString,
             rc__protos_dot_v1_dot_sandbox__pb2.RemoveProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rc.v1.SandboxService/VerifyProvider',
+            rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderRequest.SerializeToString,
+            rc__protos_dot_v1_dot_sandbox__pb2.VerifyProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

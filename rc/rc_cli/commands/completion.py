@@ -28,7 +28,7 @@ _rc() {
         config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "ls show start stop rm adopt" -- "$word")) ;;
-        provider) COMPREPLY=($(compgen -W "ls show add rm" -- "$word")) ;;
+        provider) COMPREPLY=($(compgen -W "ls show verify add rm" -- "$word")) ;;
         *) COMPREPLY=($(rc __complete task "$word" 2>/dev/null)) ;;
     esac
 }

@@ -1,4 +1,4 @@
-"""provider ls|show|add|rm."""
+"""provider ls|show|verify|add|rm."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import dataclasses
 import difflib
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rc_cli.commands.run import pair
 from rc_cli.loop import with_client
-from rc_cli.view.text import clean, table
+from rc_cli.view.text import clean, one_line, paint, table
 from rc_protos.errors import not_found
 from rc_protos.model import Provider
+
+if TYPE_CHECKING:
+    from rc_client.client import DaemonClient
 
 
 def ls(*, as_json: bool) -> int:
@@ -49,6 +53,22 @@ def show(name: str, *, as_json: bool) -> int:
 
 def _document(provider: Provider) -> dict[str, Any]:
     return dataclasses.asdict(provider) | {"options": [json.loads(each) for each in provider.options]}
+
+
+def verify(place: str, options: list[str], *, live: bool, max_cost: float) -> int:
+    """Print each promise as it is known to hold or not; 1 if one does not."""
+    chosen = dict(pair(each) for each in options)
+
+    async def whole(client: DaemonClient) -> int:
+        broken = 0
+        async for promise, problem in client.verify_provider(place, options=chosen, live=live, max_cost=max_cost):
+            broken += bool(problem)
+            word = paint("broken", "31") if problem else paint("holds ", "32")
+            sys.stdout.write(f"{word}  {clean(promise)}\n" + (f"        {one_line(problem)}\n" if problem else ""))
+            sys.stdout.flush()
+        return 1 if broken else 0
+
+    return with_client(whole)
 
 
 def add(place: str, accept_key: str) -> int:

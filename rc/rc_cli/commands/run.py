@@ -86,7 +86,7 @@ def request(
         "model": model,
         "timeoutSeconds": timeout,
         "maxRetries": retries,
-        "options": dict(_pair(each) for each in options or []),
+        "options": dict(pair(each) for each in options or []),
     }
     return {"spec": spec, "credentials": present(), "requestId": ids.new_id(), "directory": os.getcwd()}
 
@@ -145,7 +145,7 @@ def _repository(repo: str, ref: str, *, dirty: bool) -> tuple[str, str]:
     return _absolute(repo), ref
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise _usage(f"-o {text} is not NAME=VALUE", "such as: -o memory=4g")

@@ -31,6 +31,22 @@ def _provider_show(
     return show(name, as_json=as_json)
 
 
+@provider.command("verify")
+def _provider_verify(
+    place: Place,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--option", metavar="NAME=VALUE", help="A setting of the provider; may be repeated."),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Do it even where it costs money.")] = False,
+    max_cost: Annotated[float, typer.Option("--max-cost", metavar="USD", min=0, help="What it may cost.")] = 0.0,
+) -> int:
+    """Make sandboxes in a place and see whether all holds that rc relies on; 1 if something does not."""
+    from rc_cli.commands.providers import verify
+
+    return verify(place, option or [], live=live, max_cost=max_cost)
+
+
 @provider.command("add")
 def _provider_add(
     place: Place,
