@@ -37,6 +37,10 @@ def main() -> int:
     parser.add_argument("--tag", default=IMAGE, help=f"the name to give it ({IMAGE}: what rc starts by default)")
     parser.add_argument("--sbom", type=Path, help="where to write it (TAG.cdx.json, in the present directory)")
     given = parser.parse_args()
+    if ":" not in given.tag.rpartition("/")[2]:
+        parser.error(f"--tag {given.tag} has no version: NAME:VERSION")
+    if not given.extra_ca.is_dir():
+        parser.error(f"--extra-ca {given.extra_ca} is no folder")
     sbom = given.sbom or Path(given.tag.rpartition("/")[2].replace(":", "-") + ".cdx.json")
     engine = Engine()
     try:
@@ -55,18 +59,17 @@ def make(api: APIClient, base: str, extra_ca: Path, tag: str, sbom: Path) -> int
     arguments = {"VERSION": VERSION, **({"BASE": base} if base else {})}
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
-        shutil.copy(AGENT / "Dockerfile", context)
         (context / "extra-ca").mkdir()
         for file in (AGENT / "extra-ca/README.md", *extra_ca.glob("*.crt")):
             shutil.copy(file, context / "extra-ca")
-        identity = images.build(api, context, context / "Dockerfile", arguments, say)
+        identity = images.build(api, context, AGENT / "Dockerfile", arguments, say)
     repository, _, version = tag.rpartition(":")
     api.tag(identity, repository, version)
     components = [*debian(run(api, identity, DEBIAN)), *npm(json.loads(run(api, identity, NPM)))]
     node = run(api, identity, NODE).strip().removeprefix("v")
     components.append(component("node", node, f"pkg:generic/node@{node}"))
     sbom.write_text(json.dumps(document(tag, components), indent=1) + "\n", encoding="utf-8")
-    return int(api.inspect_image(identity)["Size"])
+    return int(api.inspect_image(identity)["Size"])  # type: ignore[no-untyped-call]
 
 
 def say(step: str) -> None:

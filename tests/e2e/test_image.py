@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from support import engine
 from support.daemon import DaemonProcess
-from support.image import Image, build, pins
+from support.image import Image, build, pins, script
 from support.model_server import ModelServer, Reply
 from support.person import Person
 
@@ -39,6 +40,21 @@ peer.kill()
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return build(tmp_path_factory.mktemp("image"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--tag", "localhost:5000/name"], "has no version"),
+        (["--extra-ca", "/nowhere"], "is no folder"),
+        (["--base", "localhost:9/no-such-base:1"], "agent/Dockerfile cannot be built"),
+    ],
+)
+def test_what_cannot_be_built_is_said(words: list[str], says: str) -> None:
+    done = script("--tag", "rc-test-image:never", *words)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @contextmanager
@@ -109,15 +125,15 @@ def test_the_demo_in_it(image: Image, daemon: DaemonProcess) -> None:
 
 
 def test_claude_code_in_it(image: Image, daemon: DaemonProcess) -> None:
-    """The image's own Claude Code; the model answers on the host's loopback."""
+    """The image's own Claude Code; the model answers on the host."""
     script = [
         Reply("write the greeting", tool="Write", arguments={"file_path": "/workspace/hi.txt", "content": "hi\n"}),
         Reply("hi.txt", text="It is written."),
     ]
     me = Person(daemon, daemon.repository())
-    with ModelServer(script).serving() as server:
+    with ModelServer(script, engine.gateway()).serving() as server:
         keys = {"ANTHROPIC_API_KEY": "sk-ant-fake-000", "ANTHROPIC_BASE_URL": server.url}
-        with task(me, image, "--agent", "claude", "-o", "network=host", "write the greeting", **keys) as said:
+        with task(me, image, "--agent", "claude", "write the greeting", **keys) as said:
             assert "It is written." in said
             assert "+hi" in me.ok("diff", "it")
     assert server.problems == []

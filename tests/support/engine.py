@@ -148,8 +148,7 @@ def _load_base() -> str:
 
 def _start() -> bool:
     run = place() / "run"
-    # Left by an engine that was killed: its containers' processes are gone with it, or belong to nobody.
-    shutil.rmtree(run, ignore_errors=True)
+    _clear(run)
     run.mkdir()
     argv = [
         *("dockerd", "--host", os.environ["DOCKER_HOST"], "--data-root", str(place() / "data")),
@@ -166,6 +165,23 @@ def _start() -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _clear(run: Path) -> None:
+    """Remove what an engine has left: one that was killed everything, any one the namespaces that it has mounted."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for each in mounted:
+        if Path(each).is_relative_to(run):
+            subprocess.run(["umount", "--lazy", each], check=True, timeout=STOP_SECONDS)
+    shutil.rmtree(run, ignore_errors=True)
+
+
+def gateway() -> str:
+    """This machine's address for containers."""
+    import docker
+
+    with contextlib.closing(docker.from_env()) as client:
+        return str(client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
 
 
 def _stop() -> None:

@@ -51,15 +51,15 @@ def build(folder: Path) -> Image:
     """Build it, trusting one certificate more."""
     (folder / "rc-test.crt").write_text(certificate())
     words = ["--base", engine.IMAGE, "--tag", TAG, "--extra-ca", str(folder), "--sbom", str(folder / "sbom.json")]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/image.py"), *words],
-        capture_output=True,
-        text=True,
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
+    done = script(*words)
     assert done.returncode == 0, done.stderr[-4000:]
     return Image(TAG, done.stdout, folder / "sbom.json")
+
+
+def script(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/image."""
+    argv = [sys.executable, str(ROOT / "scripts/image.py"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
 
 
 def certificate() -> str:

@@ -34,19 +34,19 @@ class Reply:
 
 
 class ModelServer:
-    """Listens on loopback; stateless: the step is found by what the last message holds."""
+    """Listens on loopback or where it is told; stateless: the step is found by what the last message holds."""
 
-    def __init__(self, script: list[Reply]) -> None:
+    def __init__(self, script: list[Reply], host: str = "127.0.0.1") -> None:
         self.script = script
         self.problems: list[str] = []
         self.requests: list[dict[str, Any]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
         """What ANTHROPIC_BASE_URL is set to."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return "http://{}:{}".format(*self._server.server_address)
 
     def answer(self, body: dict[str, Any]) -> Reply:
         """The reply to a request; raises LookupError for one that is in no script."""
