@@ -394,3 +394,24 @@ class Port:
     port: int
     address: str = ""
     command: str = ""
+
+
+class FileKind(StrEnum):
+    """What a file is; the rest are devices, pipes and sockets."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file of a sandbox; `modified`: seconds since the epoch."""
+
+    path: bytes
+    kind: FileKind
+    size: int = 0
+    mode: int = 0
+    modified: float = 0.0
+    link_target: bytes = b""

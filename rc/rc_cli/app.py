@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 # In the order in which --help lists them.
-from rc_cli.declare import tasks, talk, life, sessions, work, machine, daemon, config, agent, provider, sandbox
+from rc_cli.declare import tasks, talk, life, sessions, files, work, machine, daemon, config, agent, provider, sandbox
 from rc_cli.declare.words import app
 
 

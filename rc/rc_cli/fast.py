@@ -156,7 +156,7 @@ def _complete(kind: str = "", prefix: str = "") -> int:
     return complete(kind, prefix)
 
 
-_GROUPS = (("daemon",), ("config",), ("agent",), ("provider",), ("sandbox",))
+_GROUPS = (("daemon",), ("config",), ("agent",), ("provider",), ("sandbox",), ("file",))
 _COMMANDS: tuple[tuple[tuple[str, ...], Flags, int, Callable[..., int | None]], ...] = (
     (("run",), _RUN, 1, _run),
     (("ls",), _LS, 0, _ls),

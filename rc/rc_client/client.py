@@ -44,6 +44,7 @@ from rc_protos.v1 import (
 from rc_protos.v1.coding_agent_pb2_grpc import CodingAgentServiceStub
 from rc_protos.v1.daemon_pb2_grpc import DaemonServiceStub
 from rc_protos.v1.event_pb2_grpc import EventServiceStub
+from rc_protos.v1.file_pb2_grpc import FileServiceStub
 from rc_protos.v1.forward_pb2_grpc import ForwardServiceStub
 from rc_protos.v1.inbox_pb2_grpc import InboxServiceStub
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
@@ -75,6 +76,7 @@ class DaemonClient(PlaceCalls):
         self.sandboxes = SandboxServiceStub(channel)
         self.sessions = SessionServiceStub(channel)
         self.forwards = ForwardServiceStub(channel)
+        self.files = FileServiceStub(channel)
 
     @classmethod
     async def connect(cls, *, start: bool = True) -> Self:

@@ -43,6 +43,7 @@ class Composed:
 
 
 TASKS = "rc_daemon.tasks.service.TaskService"
+FILES = "rc_agent.files.service.FileService"
 FORWARDS = "rc_agent.forwards.service.ForwardService"
 SANDBOXES = "rc_daemon.tasks.sandboxes.SandboxService"
 INBOX = "rc_daemon.tasks.inbox.InboxService"
@@ -78,6 +79,10 @@ ROWS = [
         "rc_daemon.sessions.attach.Attachments.attach",
         "rc attach",
     ),
+    Row("list and find files", "FileService.ListFiles", f"{FILES}.ListFiles", "rc file ls, rc file find"),
+    Row("print a file", "FileService.ReadFile", f"{FILES}.ReadFile", "rc file cat"),
+    Row("write a file", "FileService.WriteFile", f"{FILES}.WriteFile", "rc file write"),
+    Row("watch files", "FileService.WatchFiles", f"{FILES}.WatchFiles", "rc file watch"),
     Row("bring ports to this machine", "ForwardService.ConnectForward", f"{FORWARDS}.ConnectForward", "rc forward"),
     Row(
         "list coding agents",
@@ -130,15 +135,10 @@ ROWS = [
 ]
 
 PLUMBING = [
-    Plumbing("FileService.StatFile", "rc_agent.files.service.FileService.StatFile", "work in and out"),
-    Plumbing("FileService.ListFiles", "rc_agent.files.service.FileService.ListFiles", "work in and out"),
-    Plumbing("FileService.ReadFile", "rc_agent.files.service.FileService.ReadFile", "safe copies"),
-    Plumbing("FileService.WriteFile", "rc_agent.files.service.FileService.WriteFile", "rc run: base and saved work"),
-    Plumbing("FileService.RemoveFile", "rc_agent.files.service.FileService.RemoveFile", "work in and out"),
-    Plumbing(
-        "FileService.ArchiveFiles", "rc_agent.files.service.FileService.ArchiveFiles", "safe copies: the transcript"
-    ),
-    Plumbing("FileService.ExtractFiles", "rc_agent.files.service.FileService.ExtractFiles", "recovery: the transcript"),
+    Plumbing("FileService.StatFile", f"{FILES}.StatFile", "rc cp"),
+    Plumbing("FileService.RemoveFile", f"{FILES}.RemoveFile", "work in and out"),
+    Plumbing("FileService.ArchiveFiles", f"{FILES}.ArchiveFiles", "rc cp -r; safe copies: the transcript"),
+    Plumbing("FileService.ExtractFiles", f"{FILES}.ExtractFiles", "rc cp -r; recovery: the transcript"),
     Plumbing("ForwardService.ListenForward", f"{FORWARDS}.ListenForward", "ssh -R"),
     Plumbing("ForwardService.CarryForward", f"{FORWARDS}.CarryForward", "ssh -R"),
     Plumbing("ForwardService.WatchPorts", f"{FORWARDS}.WatchPorts", "rc forward --auto"),
@@ -174,6 +174,8 @@ COMPOSED = [
     Composed("rc exec", "OpenSession, AttachSession, WriteSession"),
     Composed("rc ssh-config", "prints or writes a file for ssh"),
     Composed("rc ssh-proxy", "OpenSession, AttachSession, WriteSession, ConnectForward, ListenForward, CarryForward"),
+    Composed("rc cp", "StatFile, ReadFile, WriteFile; -r: ListFiles, ArchiveFiles, ExtractFiles"),
+    Composed("rc edit", "ReadFile, WriteFile"),
     Composed("rc logs", "ListEvents, WatchEvents"),
     Composed("rc demo", "CreateTask, WatchEvents, AnswerRequest, DiffTask"),
     Composed("rc daemon start", "starts the process; GetStatus"),

@@ -79,13 +79,14 @@ async def _outcome(link: SandboxLink, session_id: str, name: str) -> Result:
 
 async def fetch_file(link: SandboxLink, path: str, target: Path) -> None:
     """Copy a file of the sandbox to the host: complete and verified, or not at all."""
-    request = file_pb2.ReadFileRequest(path=os.fsencode(path))
+    request = file_pb2.ReadFileRequest(path=os.fsencode(path), outside=True)
     await _receive(streaming(link.files.ReadFile, request), target)
 
 
 async def fetch_archive(link: SandboxLink, root: str, paths: tuple[str, ...], target: Path) -> str:
     """Copy files and folders as a tar; the digest of it."""
-    request = file_pb2.ArchiveFilesRequest(root=os.fsencode(root), paths=[os.fsencode(path) for path in paths])
+    names = [os.fsencode(path) for path in paths]
+    request = file_pb2.ArchiveFilesRequest(root=os.fsencode(root), paths=names, outside=True)
     return await _receive(streaming(link.files.ArchiveFiles, request), target)
 
 
@@ -94,7 +95,7 @@ async def put_file(link: SandboxLink, source: Path, path: str) -> None:
     digest = hashlib.sha256()
     async with opened(link.files.WriteFile.open()) as stream:
         with source.open("rb") as file:
-            head = file_pb2.WriteFileRequest(path=os.fsencode(path), mode=0o600, make_parents=True)
+            head = file_pb2.WriteFileRequest(path=os.fsencode(path), mode=0o600, make_parents=True, outside=True)
             await stream.send_message(head)
             while data := await asyncio.to_thread(file.read, CHUNK):
                 digest.update(data)
@@ -109,7 +110,7 @@ async def put_archive(link: SandboxLink, source: Path, root: str) -> None:
     digest = hashlib.sha256()
     async with opened(link.files.ExtractFiles.open()) as stream:
         with source.open("rb") as file:
-            await stream.send_message(file_pb2.ExtractFilesRequest(root=os.fsencode(root)))
+            await stream.send_message(file_pb2.ExtractFilesRequest(root=os.fsencode(root), outside=True))
             while data := await asyncio.to_thread(file.read, CHUNK):
                 digest.update(data)
                 await stream.send_message(file_pb2.ExtractFilesRequest(data=data))

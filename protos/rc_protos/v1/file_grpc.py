@@ -44,6 +44,10 @@ class FileServiceBase(abc.ABC):
     async def ExtractFiles(self, stream: 'grpclib.server.Stream[rc_protos.v1.file_pb2.ExtractFilesRequest, rc_protos.v1.file_pb2.ExtractFilesResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def WatchFiles(self, stream: 'grpclib.server.Stream[rc_protos.v1.file_pb2.WatchFilesRequest, rc_protos.v1.file_pb2.WatchFilesResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/rc.v1.FileService/StatFile': grpclib.const.Handler(
@@ -87,6 +91,12 @@ class FileServiceBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_UNARY,
                 rc_protos.v1.file_pb2.ExtractFilesRequest,
                 rc_protos.v1.file_pb2.ExtractFilesResponse,
+            ),
+            '/rc.v1.FileService/WatchFiles': grpclib.const.Handler(
+                self.WatchFiles,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                rc_protos.v1.file_pb2.WatchFilesRequest,
+                rc_protos.v1.file_pb2.WatchFilesResponse,
             ),
         }
 
@@ -135,4 +145,10 @@ class FileServiceStub:
             '/rc.v1.FileService/ExtractFiles',
             rc_protos.v1.file_pb2.ExtractFilesRequest,
             rc_protos.v1.file_pb2.ExtractFilesResponse,
+        )
+        self.WatchFiles = grpclib.client.UnaryStreamMethod(
+            channel,
+            '/rc.v1.FileService/WatchFiles',
+            rc_protos.v1.file_pb2.WatchFilesRequest,
+            rc_protos.v1.file_pb2.WatchFilesResponse,
         )

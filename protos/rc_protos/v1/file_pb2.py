@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17rc_protos/v1/file.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\x99\x01\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.rc.v1.FileKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\x05\x12/\n\x0bmodified_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blink_target\x18\x06 \x01(\x0c\"\x1f\n\x0fStatFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\"1\n\x10StatFileResponse\x12\x1d\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0f.rc.v1.FileInfo\"3\n\x10ListFilesRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\trecursive\x18\x02 \x01(\x08\"3\n\x11ListFilesResponse\x12\x1e\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x0f.rc.v1.FileInfo\"?\n\x0fReadFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06length\x18\x03 \x01(\x03\"@\n\x10ReadFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"b\n\x10WriteFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0c\n\x04mode\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x14\n\x0cmake_parents\x18\x05 \x01(\x08\"B\n\x11WriteFileResponse\x12\x1d\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0f.rc.v1.FileInfo\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"4\n\x11RemoveFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\trecursive\x18\x02 \x01(\x08\"\x14\n\x12RemoveFileResponse\"2\n\x13\x41rchiveFilesRequest\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\r\n\x05paths\x18\x02 \x03(\x0c\"4\n\x14\x41rchiveFilesResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"A\n\x13\x45xtractFilesRequest\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"%\n\x14\x45xtractFilesResponse\x12\r\n\x05\x66iles\x18\x01 \x01(\x03*~\n\x08\x46ileKind\x12\x19\n\x15\x46ILE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ILE_KIND_FILE\x10\x01\x12\x17\n\x13\x46ILE_KIND_DIRECTORY\x10\x02\x12\x15\n\x11\x46ILE_KIND_SYMLINK\x10\x03\x12\x13\n\x0f\x46ILE_KIND_OTHER\x10\x04\x32\xee\x04\n\x0b\x46ileService\x12N\n\x08StatFile\x12\x16.rc.v1.StatFileRequest\x1a\x17.rc.v1.StatFileResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x12S\n\tListFiles\x12\x17.rc.v1.ListFilesRequest\x1a\x18.rc.v1.ListFilesResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12P\n\x08ReadFile\x12\x16.rc.v1.ReadFileRequest\x1a\x17.rc.v1.ReadFileResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12T\n\tWriteFile\x12\x17.rc.v1.WriteFileRequest\x1a\x18.rc.v1.WriteFileResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02(\x01\x12U\n\nRemoveFile\x12\x18.rc.v1.RemoveFileRequest\x1a\x19.rc.v1.RemoveFileResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02\x12\\\n\x0c\x41rchiveFiles\x12\x1a.rc.v1.ArchiveFilesRequest\x1a\x1b.rc.v1.ArchiveFilesResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12]\n\x0c\x45xtractFiles\x12\x1a.rc.v1.ExtractFilesRequest\x1a\x1b.rc.v1.ExtractFilesResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17rc_protos/v1/file.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\x99\x01\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.rc.v1.FileKind\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04mode\x18\x04 \x01(\x05\x12/\n\x0bmodified_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blink_target\x18\x06 \x01(\x0c\"N\n\x0fStatFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0f\n\x07outside\x18\x02 \x01(\x08\x12\x0c\n\x04part\x18\x03 \x01(\x0c\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"1\n\x10StatFileResponse\x12\x1d\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0f.rc.v1.FileInfo\"U\n\x10ListFilesRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\trecursive\x18\x02 \x01(\x08\x12\x0f\n\x07outside\x18\x03 \x01(\x08\x12\x0f\n\x07pattern\x18\x04 \x01(\x0c\"3\n\x11ListFilesResponse\x12\x1e\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x0f.rc.v1.FileInfo\"_\n\x0fReadFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06length\x18\x03 \x01(\x03\x12\x0f\n\x07outside\x18\x04 \x01(\x08\x12\r\n\x05whole\x18\x05 \x01(\x08\"@\n\x10ReadFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"\xa4\x01\n\x10WriteFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0c\n\x04mode\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x14\n\x0cmake_parents\x18\x05 \x01(\x08\x12\x0f\n\x07outside\x18\x06 \x01(\x08\x12\x0c\n\x04part\x18\x07 \x01(\x0c\x12\x0e\n\x06offset\x18\x08 \x01(\x03\x12\x11\n\tif_sha256\x18\t \x01(\x0c\"B\n\x11WriteFileResponse\x12\x1d\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0f.rc.v1.FileInfo\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"E\n\x11RemoveFileRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\trecursive\x18\x02 \x01(\x08\x12\x0f\n\x07outside\x18\x03 \x01(\x08\"\x14\n\x12RemoveFileResponse\"T\n\x13\x41rchiveFilesRequest\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\r\n\x05paths\x18\x02 \x03(\x0c\x12\x0f\n\x07outside\x18\x03 \x01(\x08\x12\x0f\n\x07shallow\x18\x04 \x01(\x08\"4\n\x14\x41rchiveFilesResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"R\n\x13\x45xtractFilesRequest\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0f\n\x07outside\x18\x04 \x01(\x08\"%\n\x14\x45xtractFilesResponse\x12\r\n\x05\x66iles\x18\x01 \x01(\x03\"+\n\nFileChange\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0f\n\x07removed\x18\x02 \x01(\x08\"@\n\x11WatchFilesRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0f\n\x07outside\x18\x02 \x01(\x08\x12\x0c\n\x04poll\x18\x03 \x01(\x08\"H\n\x12WatchFilesResponse\x12\"\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x11.rc.v1.FileChange\x12\x0e\n\x06missed\x18\x02 \x01(\x08*~\n\x08\x46ileKind\x12\x19\n\x15\x46ILE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46ILE_KIND_FILE\x10\x01\x12\x17\n\x13\x46ILE_KIND_DIRECTORY\x10\x02\x12\x15\n\x11\x46ILE_KIND_SYMLINK\x10\x03\x12\x13\n\x0f\x46ILE_KIND_OTHER\x10\x04\x32\xc6\x05\n\x0b\x46ileService\x12N\n\x08StatFile\x12\x16.rc.v1.StatFileRequest\x1a\x17.rc.v1.StatFileResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x12S\n\tListFiles\x12\x17.rc.v1.ListFilesRequest\x1a\x18.rc.v1.ListFilesResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12P\n\x08ReadFile\x12\x16.rc.v1.ReadFileRequest\x1a\x17.rc.v1.ReadFileResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12T\n\tWriteFile\x12\x17.rc.v1.WriteFileRequest\x1a\x18.rc.v1.WriteFileResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02(\x01\x12U\n\nRemoveFile\x12\x18.rc.v1.RemoveFileRequest\x1a\x19.rc.v1.RemoveFileResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02\x12\\\n\x0c\x41rchiveFiles\x12\x1a.rc.v1.ArchiveFilesRequest\x1a\x1b.rc.v1.ArchiveFilesResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x12]\n\x0c\x45xtractFiles\x12\x1a.rc.v1.ExtractFilesRequest\x1a\x1b.rc.v1.ExtractFilesResponse\"\x12\x8a\xb2\x19\nfile.write\x90\xb2\x19\x02(\x01\x12V\n\nWatchFiles\x12\x18.rc.v1.WatchFilesRequest\x1a\x19.rc.v1.WatchFilesResponse\"\x11\x8a\xb2\x19\tfile.read\x90\xb2\x19\x02\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,38 +47,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILESERVICE'].methods_by_name['ArchiveFiles']._serialized_options = b'\212\262\031\tfile.read\220\262\031\002'
   _globals['_FILESERVICE'].methods_by_name['ExtractFiles']._loaded_options = None
   _globals['_FILESERVICE'].methods_by_name['ExtractFiles']._serialized_options = b'\212\262\031\nfile.write\220\262\031\002'
-  _globals['_FILEKIND']._serialized_start=1028
-  _globals['_FILEKIND']._serialized_end=1154
+  _globals['_FILESERVICE'].methods_by_name['WatchFiles']._loaded_options = None
+  _globals['_FILESERVICE'].methods_by_name['WatchFiles']._serialized_options = b'\212\262\031\tfile.read\220\262\031\002'
+  _globals['_FILEKIND']._serialized_start=1461
+  _globals['_FILEKIND']._serialized_end=1587
   _globals['_FILEINFO']._serialized_start=96
   _globals['_FILEINFO']._serialized_end=249
   _globals['_STATFILEREQUEST']._serialized_start=251
-  _globals['_STATFILEREQUEST']._serialized_end=282
-  _globals['_STATFILERESPONSE']._serialized_start=284
-  _globals['_STATFILERESPONSE']._serialized_end=333
-  _globals['_LISTFILESREQUEST']._serialized_start=335
-  _globals['_LISTFILESREQUEST']._serialized_end=386
-  _globals['_LISTFILESRESPONSE']._serialized_start=388
-  _globals['_LISTFILESRESPONSE']._serialized_end=439
-  _globals['_READFILEREQUEST']._serialized_start=441
-  _globals['_READFILEREQUEST']._serialized_end=504
-  _globals['_READFILERESPONSE']._serialized_start=506
-  _globals['_READFILERESPONSE']._serialized_end=570
-  _globals['_WRITEFILEREQUEST']._serialized_start=572
-  _globals['_WRITEFILEREQUEST']._serialized_end=670
-  _globals['_WRITEFILERESPONSE']._serialized_start=672
-  _globals['_WRITEFILERESPONSE']._serialized_end=738
-  _globals['_REMOVEFILEREQUEST']._serialized_start=740
-  _globals['_REMOVEFILEREQUEST']._serialized_end=792
-  _globals['_REMOVEFILERESPONSE']._serialized_start=794
-  _globals['_REMOVEFILERESPONSE']._serialized_end=814
-  _globals['_ARCHIVEFILESREQUEST']._serialized_start=816
-  _globals['_ARCHIVEFILESREQUEST']._serialized_end=866
-  _globals['_ARCHIVEFILESRESPONSE']._serialized_start=868
-  _globals['_ARCHIVEFILESRESPONSE']._serialized_end=920
-  _globals['_EXTRACTFILESREQUEST']._serialized_start=922
-  _globals['_EXTRACTFILESREQUEST']._serialized_end=987
-  _globals['_EXTRACTFILESRESPONSE']._serialized_start=989
-  _globals['_EXTRACTFILESRESPONSE']._serialized_end=1026
-  _globals['_FILESERVICE']._serialized_start=1157
-  _globals['_FILESERVICE']._serialized_end=1779
+  _globals['_STATFILEREQUEST']._serialized_end=329
+  _globals['_STATFILERESPONSE']._serialized_start=331
+  _globals['_STATFILERESPONSE']._serialized_end=380
+  _globals['_LISTFILESREQUEST']._serialized_start=382
+  _globals['_LISTFILESREQUEST']._serialized_end=467
+  _globals['_LISTFILESRESPONSE']._serialized_start=469
+  _globals['_LISTFILESRESPONSE']._serialized_end=520
+  _globals['_READFILEREQUEST']._serialized_start=522
+  _globals['_READFILEREQUEST']._serialized_end=617
+  _globals['_READFILERESPONSE']._serialized_start=619
+  _globals['_READFILERESPONSE']._serialized_end=683
+  _globals['_WRITEFILEREQUEST']._serialized_start=686
+  _globals['_WRITEFILEREQUEST']._serialized_end=850
+  _globals['_WRITEFILERESPONSE']._serialized_start=852
+  _globals['_WRITEFILERESPONSE']._serialized_end=918
+  _globals['_REMOVEFILEREQUEST']._serialized_start=920
+  _globals['_REMOVEFILEREQUEST']._serialized_end=989
+  _globals['_REMOVEFILERESPONSE']._serialized_start=991
+  _globals['_REMOVEFILERESPONSE']._serialized_end=1011
+  _globals['_ARCHIVEFILESREQUEST']._serialized_start=1013
+  _globals['_ARCHIVEFILESREQUEST']._serialized_end=1097
+  _globals['_ARCHIVEFILESRESPONSE']._serialized_start=1099
+  _globals['_ARCHIVEFILESRESPONSE']._serialized_end=1151
+  _globals['_EXTRACTFILESREQUEST']._serialized_start=1153
+  _globals['_EXTRACTFILESREQUEST']._serialized_end=1235
+  _globals['_EXTRACTFILESRESPONSE']._serialized_start=1237
+  _globals['_EXTRACTFILESRESPONSE']._serialized_end=1274
+  _globals['_FILECHANGE']._serialized_start=1276
+  _globals['_FILECHANGE']._serialized_end=1319
+  _globals['_WATCHFILESREQUEST']._serialized_start=1321
+  _globals['_WATCHFILESREQUEST']._serialized_end=1385
+  _globals['_WATCHFILESRESPONSE']._serialized_start=1387
+  _globals['_WATCHFILESRESPONSE']._serialized_end=1459
+  _globals['_FILESERVICE']._serialized_start=1590
+  _globals['_FILESERVICE']._serialized_end=2300
 # @@protoc_insertion_point(module_scope)

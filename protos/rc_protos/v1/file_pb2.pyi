@@ -41,10 +41,16 @@ class FileInfo(_message.Message):
     def __init__(self, path: _Optional[bytes] = ..., kind: _Optional[_Union[FileKind, str]] = ..., size: _Optional[int] = ..., mode: _Optional[int] = ..., modified_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link_target: _Optional[bytes] = ...) -> None: ...
 
 class StatFileRequest(_message.Message):
-    __slots__ = ("path",)
+    __slots__ = ("path", "outside", "part", "follow")
     PATH_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
     path: bytes
-    def __init__(self, path: _Optional[bytes] = ...) -> None: ...
+    outside: bool
+    part: bytes
+    follow: bool
+    def __init__(self, path: _Optional[bytes] = ..., outside: _Optional[bool] = ..., part: _Optional[bytes] = ..., follow: _Optional[bool] = ...) -> None: ...
 
 class StatFileResponse(_message.Message):
     __slots__ = ("file",)
@@ -53,12 +59,16 @@ class StatFileResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[FileInfo, _Mapping]] = ...) -> None: ...
 
 class ListFilesRequest(_message.Message):
-    __slots__ = ("path", "recursive")
+    __slots__ = ("path", "recursive", "outside", "pattern")
     PATH_FIELD_NUMBER: _ClassVar[int]
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
     path: bytes
     recursive: bool
-    def __init__(self, path: _Optional[bytes] = ..., recursive: _Optional[bool] = ...) -> None: ...
+    outside: bool
+    pattern: bytes
+    def __init__(self, path: _Optional[bytes] = ..., recursive: _Optional[bool] = ..., outside: _Optional[bool] = ..., pattern: _Optional[bytes] = ...) -> None: ...
 
 class ListFilesResponse(_message.Message):
     __slots__ = ("files",)
@@ -67,14 +77,18 @@ class ListFilesResponse(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[FileInfo, _Mapping]]] = ...) -> None: ...
 
 class ReadFileRequest(_message.Message):
-    __slots__ = ("path", "offset", "length")
+    __slots__ = ("path", "offset", "length", "outside", "whole")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     LENGTH_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
     path: bytes
     offset: int
     length: int
-    def __init__(self, path: _Optional[bytes] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+    outside: bool
+    whole: bool
+    def __init__(self, path: _Optional[bytes] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., outside: _Optional[bool] = ..., whole: _Optional[bool] = ...) -> None: ...
 
 class ReadFileResponse(_message.Message):
     __slots__ = ("data", "offset", "sha256")
@@ -87,18 +101,26 @@ class ReadFileResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class WriteFileRequest(_message.Message):
-    __slots__ = ("path", "mode", "data", "sha256", "make_parents")
+    __slots__ = ("path", "mode", "data", "sha256", "make_parents", "outside", "part", "offset", "if_sha256")
     PATH_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     MAKE_PARENTS_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    IF_SHA256_FIELD_NUMBER: _ClassVar[int]
     path: bytes
     mode: int
     data: bytes
     sha256: bytes
     make_parents: bool
-    def __init__(self, path: _Optional[bytes] = ..., mode: _Optional[int] = ..., data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ..., make_parents: _Optional[bool] = ...) -> None: ...
+    outside: bool
+    part: bytes
+    offset: int
+    if_sha256: bytes
+    def __init__(self, path: _Optional[bytes] = ..., mode: _Optional[int] = ..., data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ..., make_parents: _Optional[bool] = ..., outside: _Optional[bool] = ..., part: _Optional[bytes] = ..., offset: _Optional[int] = ..., if_sha256: _Optional[bytes] = ...) -> None: ...
 
 class WriteFileResponse(_message.Message):
     __slots__ = ("file", "sha256")
@@ -109,24 +131,30 @@ class WriteFileResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[FileInfo, _Mapping]] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class RemoveFileRequest(_message.Message):
-    __slots__ = ("path", "recursive")
+    __slots__ = ("path", "recursive", "outside")
     PATH_FIELD_NUMBER: _ClassVar[int]
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     path: bytes
     recursive: bool
-    def __init__(self, path: _Optional[bytes] = ..., recursive: _Optional[bool] = ...) -> None: ...
+    outside: bool
+    def __init__(self, path: _Optional[bytes] = ..., recursive: _Optional[bool] = ..., outside: _Optional[bool] = ...) -> None: ...
 
 class RemoveFileResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ArchiveFilesRequest(_message.Message):
-    __slots__ = ("root", "paths")
+    __slots__ = ("root", "paths", "outside", "shallow")
     ROOT_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    SHALLOW_FIELD_NUMBER: _ClassVar[int]
     root: bytes
     paths: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, root: _Optional[bytes] = ..., paths: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    outside: bool
+    shallow: bool
+    def __init__(self, root: _Optional[bytes] = ..., paths: _Optional[_Iterable[bytes]] = ..., outside: _Optional[bool] = ..., shallow: _Optional[bool] = ...) -> None: ...
 
 class ArchiveFilesResponse(_message.Message):
     __slots__ = ("data", "sha256")
@@ -137,17 +165,45 @@ class ArchiveFilesResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class ExtractFilesRequest(_message.Message):
-    __slots__ = ("root", "data", "sha256")
+    __slots__ = ("root", "data", "sha256", "outside")
     ROOT_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     root: bytes
     data: bytes
     sha256: bytes
-    def __init__(self, root: _Optional[bytes] = ..., data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+    outside: bool
+    def __init__(self, root: _Optional[bytes] = ..., data: _Optional[bytes] = ..., sha256: _Optional[bytes] = ..., outside: _Optional[bool] = ...) -> None: ...
 
 class ExtractFilesResponse(_message.Message):
     __slots__ = ("files",)
     FILES_FIELD_NUMBER: _ClassVar[int]
     files: int
     def __init__(self, files: _Optional[int] = ...) -> None: ...
+
+class FileChange(_message.Message):
+    __slots__ = ("path", "removed")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    path: bytes
+    removed: bool
+    def __init__(self, path: _Optional[bytes] = ..., removed: _Optional[bool] = ...) -> None: ...
+
+class WatchFilesRequest(_message.Message):
+    __slots__ = ("path", "outside", "poll")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    POLL_FIELD_NUMBER: _ClassVar[int]
+    path: bytes
+    outside: bool
+    poll: bool
+    def __init__(self, path: _Optional[bytes] = ..., outside: _Optional[bool] = ..., poll: _Optional[bool] = ...) -> None: ...
+
+class WatchFilesResponse(_message.Message):
+    __slots__ = ("changes", "missed")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[FileChange]
+    missed: bool
+    def __init__(self, changes: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., missed: _Optional[bool] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class FileServiceStub:
-    """Files of a sandbox. Relative paths start at the workspace.
+    """Files of a sandbox. Relative paths start at the workspace; one that leaves it is refused unless `outside` is set.
     """
 
     def __init__(self, channel):
@@ -70,10 +70,15 @@ class FileServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_file__pb2.ExtractFilesRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_file__pb2.ExtractFilesResponse.FromString,
                 _registered_method=True)
+        self.WatchFiles = channel.unary_stream(
+                '/rc.v1.FileService/WatchFiles',
+                request_serializer=rc__protos_dot_v1_dot_file__pb2.WatchFilesRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_file__pb2.WatchFilesResponse.FromString,
+                _registered_method=True)
 
 
 class FileServiceServicer:
-    """Files of a sandbox. Relative paths start at the workspace.
+    """Files of a sandbox. Relative paths start at the workspace; one that leaves it is refused unless `outside` is set.
     """
 
     def StatFile(self, request, context):
@@ -83,7 +88,7 @@ class FileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFiles(self, request, context):
-        """Unsorted, in batches of at most 4096.
+        """Unsorted, in batches of at most 4096; links are not followed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +101,7 @@ class FileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WriteFile(self, request_iterator, context):
-        """Atomic: a temporary file beside it, fsync, rename.
+        """Atomic: a temporary file beside it, fsync, rename. With `part` a cut leaves what has come, to go on with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +122,13 @@ class FileServiceServicer:
 
     def ExtractFiles(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchFiles(self, request, context):
+        """Changes below a folder, except in .git and in what git ignores. The first message, an empty one, says that it watches.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -159,6 +171,11 @@ def add_FileServiceServicer_to_server(servicer, server):
                     request_deserializer=rc__protos_dot_v1_dot_file__pb2.ExtractFilesRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_file__pb2.ExtractFilesResponse.SerializeToString,
             ),
+            'WatchFiles': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFiles,
+                    request_deserializer=rc__protos_dot_v1_dot_file__pb2.WatchFilesRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_file__pb2.WatchFilesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'rc.v1.FileService', rpc_method_handlers)
@@ -168,7 +185,7 @@ def add_FileServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FileService:
-    """Files of a sandbox. Relative paths start at the workspace.
+    """Files of a sandbox. Relative paths start at the workspace; one that leaves it is refused unless `outside` is set.
     """
 
     @staticmethod
@@ -350,6 +367,33 @@ class FileService:
             '/rc.v1.FileService/ExtractFiles',
             rc__protos_dot_v1_dot_file__pb2.ExtractFilesRequest.SerializeToString,
             rc__protos_dot_v1_dot_file__pb2.ExtractFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rc.v1.FileService/WatchFiles',
+            rc__protos_dot_v1_dot_file__pb2.WatchFilesRequest.SerializeToString,
+            rc__protos_dot_v1_dot_file__pb2.WatchFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

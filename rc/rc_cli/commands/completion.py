@@ -7,8 +7,9 @@ import sys
 from rc_protos.errors import usage
 
 COMMANDS = (
-    "agent apply approve attach cancel completion config daemon demo deny diff doctor events exec fetch forward gc "
-    "inbox logs ls move provider resume retry rm run sandbox say shell show ssh-config ssh-proxy stop wait"
+    "agent apply approve attach cancel completion config cp daemon demo deny diff doctor edit events exec fetch file "
+    "forward gc inbox logs ls move provider resume retry rm run sandbox say shell show ssh-config "
+    "ssh-proxy stop wait"
 )
 BASH = """\
 _rc() {
@@ -26,6 +27,8 @@ _rc() {
         run|ls|doctor|gc|demo|completion|ssh-config) COMPREPLY=() ;;
         daemon) COMPREPLY=($(compgen -W "start stop restart status logs" -- "$word")) ;;
         config) COMPREPLY=($(compgen -W "show get set" -- "$word")) ;;
+        file) if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "ls cat write watch find" -- "$word"))
+            else COMPREPLY=($(rc __complete task "$word" 2>/dev/null)); fi ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
         sandbox) COMPREPLY=($(compgen -W "ls show start stop rm adopt" -- "$word")) ;;
         provider) COMPREPLY=($(compgen -W "ls show verify add rm" -- "$word")) ;;

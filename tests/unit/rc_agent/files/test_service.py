@@ -12,35 +12,16 @@ from typing import Any
 import pytest
 from grpclib.exceptions import GRPCError
 
-from rc_agent.files.service import BATCH, CHUNK
+from rc_agent.files.listing import BATCH
+from rc_agent.files.service import CHUNK
 from rc_protos.errors import CODE_KEY
 from rc_protos.v1 import file_pb2 as pb
 from support.agent import AgentProcess, Client
+from support.agent_files import read, refused, write
 
 
 # A place outside of everything the agent was told of.
 OUT = f"/tmp/rc-test-{os.getpid()}"
-
-
-async def write(
-    client: Client, path: bytes | str, *pieces: bytes, end: Any = None, **fields: Any
-) -> pb.WriteFileResponse:
-    """One WriteFile call; `end` is the last message's digest, or a callable to run before the half-close."""
-    first = pb.WriteFileRequest(path=path if isinstance(path, bytes) else path.encode(), **fields)
-    async with client.files.WriteFile.open() as stream:
-        await stream.send_message(first)
-        for piece in pieces:
-            await stream.send_message(pb.WriteFileRequest(data=piece))
-        await stream.send_message(pb.WriteFileRequest(sha256=end or b""), end=True)
-        answer = await stream.recv_message()
-    assert answer is not None
-    return answer
-
-
-async def read(client: Client, path: bytes, **fields: Any) -> tuple[bytes, bytes]:
-    """(bytes, digest of the last message)."""
-    answers: list[pb.ReadFileResponse] = await client.files.ReadFile(pb.ReadFileRequest(path=path, **fields))
-    return b"".join(answer.data for answer in answers), answers[-1].sha256
 
 
 async def archive(client: Client, root: bytes, *paths: bytes) -> bytes:
@@ -55,13 +36,6 @@ async def extract(client: Client, root: bytes, data: bytes, sha256: bytes = b"")
     requests = [pb.ExtractFilesRequest(root=root), *pieces, pb.ExtractFilesRequest(sha256=sha256)]
     answer: pb.ExtractFilesResponse = await client.files.ExtractFiles(requests)
     return answer.files
-
-
-async def refused(call: Any) -> tuple[str, str]:
-    """(our code, message) of a call that fails."""
-    with pytest.raises(GRPCError) as caught:
-        await call
-    return caught.value.status.name, caught.value.message or ""
 
 
 def tar(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
@@ -155,7 +129,7 @@ async def test_writing_through_a_link_keeps_the_link(client: Client, agent: Agen
         (b"loop", "FAILED_PRECONDITION"),
         (b"n" * 256, "INVALID_ARGUMENT"),
         (b"zero\0byte", "INVALID_ARGUMENT"),
-        (b"/proc/f", "NOT_FOUND"),
+        (b"/proc/f", "PERMISSION_DENIED"),
     ],
 )
 async def test_a_place_that_cannot_be_written_is_told(
