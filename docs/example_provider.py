@@ -20,6 +20,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,12 +43,15 @@ class ExampleProvider(Provider):
         if not TAG.fullmatch(spec.tag):
             raise errors.usage(f"the sandbox tag {spec.tag!r} is not made of letters, digits and _.-")
         sandbox = ExampleSandbox(self.root / spec.tag)
-        # The same tag is the same sandbox: what is there already is left as it is.
+        sandbox.directory.mkdir(parents=True, exist_ok=True)
+        # First, and whole or not at all: from then on it is found by its tag, whoever dies.
         if not sandbox.record.exists():
-            for name in ("workspace", "home", "state"):
-                (sandbox.directory / name).mkdir(parents=True, exist_ok=True)
-            # Last: a sandbox that has no record was not finished and is finished by the next call.
-            sandbox.record.write_text(json.dumps({"tag": spec.tag, "installation": spec.installation}))
+            new = sandbox.record.with_suffix(".new")
+            new.write_text(json.dumps({"tag": spec.tag, "installation": spec.installation}))
+            os.replace(new, sandbox.record)
+        # The same tag is the same sandbox: what is there already is left as it is, what is missing is made.
+        for name in ("workspace", "home", "state"):
+            (sandbox.directory / name).mkdir(exist_ok=True)
         await sandbox.start()
         return sandbox
 
@@ -59,8 +63,11 @@ class ExampleProvider(Provider):
 
     async def list(self, installation: str = "") -> Sequence[SandboxInfo]:
         places = sorted(self.root.iterdir()) if self.root.is_dir() else []
-        sandboxes = [ExampleSandbox(place) for place in places]
-        found = [await each.info() for each in sandboxes if each.record.exists()]
+        found = []
+        for place in places:
+            # One may be going while we look.
+            with suppress(errors.RemoteClaudeError):
+                found.append(await ExampleSandbox(place).info())
         return [info for info in found if installation in ("", info.installation)]
 
 
@@ -73,8 +80,10 @@ class ExampleSandbox(Sandbox):
         self._running = directory / "running"
 
     async def info(self) -> SandboxInfo:
-        self._must_be_here()
-        record = json.loads(self.record.read_text())
+        try:
+            record = json.loads(self.record.read_text())
+        except FileNotFoundError:
+            raise errors.not_found(f"the sandbox {self.directory.name} is gone") from None
         return SandboxInfo(
             external_id=self.directory.name,
             tag=record["tag"],

@@ -12,15 +12,12 @@ async def test_contract(contract_check, tmp_path):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rc_providers.contract import CHECKS
 
-if TYPE_CHECKING:
-    import pytest
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each check, named after it."""
+def pytest_generate_tests(metafunc: Any) -> None:
+    """`metafunc`: a pytest.Metafunc; rc itself does not need pytest. One test for each check, named after it."""
     if "contract_check" in metafunc.fixturenames:
         metafunc.parametrize("contract_check", CHECKS, ids=[check.__name__ for check in CHECKS])

@@ -36,12 +36,15 @@ async def verify(
     check_options(trial.provider, options)
     await trial.provider.check("")
     await _affordable(trial, reference, live=live, max_cost=max_cost)
-    try:
-        for check in CHECKS:
-            yield Verdict(promise(check), await _problem(check, trial))
-    finally:
-        left = await _problem(_clean, trial)
-    yield Verdict(NOTHING_LEFT, left)
+    left = []
+    for check in CHECKS:
+        try:
+            problem = await _problem(check, trial)
+        finally:
+            # One at a time: what a check looks for is its own, and what it costs ends with it.
+            left.append(await _problem(_clean, trial))
+        yield Verdict(promise(check), problem)
+    yield Verdict(NOTHING_LEFT, next(filter(None, left), ""))
 
 
 class _Verification(Trial):
