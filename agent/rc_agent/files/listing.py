@@ -42,9 +42,10 @@ def _entries(folder: bytes, shown_as: bytes, *, recursive: bool) -> Iterator[tup
             if path is folder:
                 raise
             continue
+        above = os.path.join(shown, b"")
         with entries:
             for entry in entries:
-                name = os.path.join(shown, entry.name)
+                name = above + entry.name
                 yield entry, name
                 if recursive and entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, name))

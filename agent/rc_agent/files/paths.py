@@ -41,7 +41,8 @@ def file_info(path: bytes, status: os.stat_result, shown_as: bytes) -> pb.FileIn
     """A file as a message; a link is shown itself, with its target."""
     kind = _KINDS.get(stat.S_IFMT(status.st_mode), pb.FILE_KIND_OTHER)
     info = pb.FileInfo(path=shown_as, kind=kind, size=status.st_size, mode=stat.S_IMODE(status.st_mode))
-    info.modified_at.seconds, info.modified_at.nanos = divmod(status.st_mtime_ns, 1_000_000_000)
+    modified = info.modified_at
+    modified.seconds, modified.nanos = divmod(status.st_mtime_ns, 1_000_000_000)
     if kind == pb.FILE_KIND_SYMLINK:
         info.link_target = os.readlink(path)
     return info
