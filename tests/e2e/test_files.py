@@ -243,6 +243,9 @@ def _edit(me: Person) -> None:
     assert me.ok("file", "cat", "t", "new") == "made"
     code, said = edit("new", "open(f, 'w').write('lost'); sys.exit(3)")
     assert (code, "ended with 3" in said) == (7, True)
+    kept = Path(said.split("yours is ")[1].strip())
+    assert kept.read_text() == "lost"
+    shutil.rmtree(kept.parent)
     theirs = f"subprocess.run([{RC!r}, 'file', 'write', 't', 'new'], input=b'theirs', check=True)"
     code, said = edit("new", f"open(f, 'w').write('mine'); {theirs}")
     assert (code, "changed meanwhile" in said) == (6, True)
