@@ -17,6 +17,7 @@ from rc_agent import home
 from rc_agent.calls import received
 from rc_agent.sessions.service import SessionService
 from rc_agent.sessions.store import Sessions, read_json, write_json
+from rc_agent.stats import WATCHED, Sampler
 from rc_protos import errors
 from rc_protos.v1 import health_pb2 as pb
 from rc_protos.v1.health_grpc import HealthServiceBase
@@ -67,10 +68,13 @@ class Fence:
 class HealthService(HealthServiceBase):
     """What the link asks of the agent itself."""
 
-    def __init__(self, fence: Fence, sessions: Sessions, service: SessionService, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, fence: Fence, sessions: Sessions, service: SessionService, sampler: Sampler, stop: Callable[[], None]
+    ) -> None:
         self._fence = fence
         self._sessions = sessions
         self._service = service
+        self._sampler = sampler
         self._stop = stop
         self._instance = secrets.token_hex(8)
 
@@ -109,7 +113,17 @@ class HealthService(HealthServiceBase):
                 return
             if request is None:
                 return
-            await stream.send_message(pb.BeatResponse(number=request.number))
+            newest = self._sampler.history[-1] if self._sampler.history else None
+            await stream.send_message(pb.BeatResponse(number=request.number, stats=newest))
+
+    async def WatchStats(self, stream: Stream[pb.WatchStatsRequest, pb.WatchStatsResponse]) -> None:
+        """The history, then each new sample."""
+        request = await received(stream)
+        await self._sampler.sample()
+        await stream.send_message(pb.WatchStatsResponse(stats=self._sampler.history))
+        while request.follow:
+            await asyncio.sleep(WATCHED)
+            await stream.send_message(pb.WatchStatsResponse(stats=[await self._sampler.sample()]))
 
     async def Shutdown(self, stream: Stream[pb.ShutdownRequest, pb.ShutdownResponse]) -> None:
         """End the agent, and with `all` every session first."""

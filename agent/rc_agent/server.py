@@ -24,6 +24,7 @@ from rc_agent.handover import HandOver
 from rc_agent.health import Fence, HealthService
 from rc_agent.sessions.service import SessionService
 from rc_agent.sessions.store import Sessions
+from rc_agent.stats import Sampler
 from rc_protos.background import Background
 
 # What one call may have on its way to us: a slow disk must not fill the memory. The connection has no bound of its own,
@@ -70,7 +71,9 @@ class Agent:
             sessions.exit(session_id)
         fence = Fence(f"{directory}/{home.EPOCH_FILE}")
         service = SessionService(sessions, self._background)
-        health = HealthService(fence, sessions, service, self.stopped.set)
+        sampler = Sampler(directory)
+        self._background.spawn(sampler.run(), "stats")
+        health = HealthService(fence, sessions, service, sampler, self.stopped.set)
         forwards = ForwardService(self._background, directory)
         services = [Border(one, fence.check) for one in (service, FileService(), forwards, health)]
         config = Configuration(http2_connection_window_size=_CONNECTION_WINDOW, http2_stream_window_size=_WINDOW)

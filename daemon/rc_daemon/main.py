@@ -107,7 +107,7 @@ class Daemon:
         status = Status(self._parts, self._parts.installation)
         methods = table(
             {
-                _service(task_pb2, "TaskService"): tasks.TaskServicer(self._tasks),
+                _service(task_pb2, "TaskService"): tasks.TaskServicer(self._tasks, self._links),
                 _service(event_pb2, "EventService"): events.EventServicer(self._store, self._tasks.get),
                 _service(inbox_pb2, "InboxService"): inbox.InboxServicer(InboxService(self._parts)),
                 _service(session_pb2, "SessionService"): sessions.SessionServicer(attachments),

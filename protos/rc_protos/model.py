@@ -322,6 +322,22 @@ class Provider:
 
 
 @dataclass(frozen=True)
+class Stats:
+    """What a sandbox's processes use."""
+
+    time: datetime
+    # Processors in use since the sample before: 1.5.
+    cpu: float = 0.0
+    memory_bytes: int = 0
+    # 0: there is no limit.
+    memory_limit_bytes: int = 0
+    processes: int = 0
+    # Of the disk that the workspace lies on.
+    disk_free_bytes: int = 0
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class LinkStatus:
     """One link, for `rc daemon status`."""
 

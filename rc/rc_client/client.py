@@ -46,6 +46,7 @@ from rc_protos.v1.daemon_pb2_grpc import DaemonServiceStub
 from rc_protos.v1.event_pb2_grpc import EventServiceStub
 from rc_protos.v1.file_pb2_grpc import FileServiceStub
 from rc_protos.v1.forward_pb2_grpc import ForwardServiceStub
+from rc_protos.v1.health_pb2_grpc import HealthServiceStub
 from rc_protos.v1.inbox_pb2_grpc import InboxServiceStub
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
 from rc_protos.v1.session_pb2_grpc import SessionServiceStub
@@ -74,6 +75,7 @@ class DaemonClient(PlaceCalls):
         self.daemon = DaemonServiceStub(channel)
         self.coding_agents = CodingAgentServiceStub(channel)
         self.sandboxes = SandboxServiceStub(channel)
+        self.health = HealthServiceStub(channel)
         self.sessions = SessionServiceStub(channel)
         self.forwards = ForwardServiceStub(channel)
         self.files = FileServiceStub(channel)

@@ -7,8 +7,10 @@ from typing import Any
 
 from rc_client.channel import PROTOCOL_METADATA, streaming
 from rc_protos.convert import from_message
-from rc_protos.model import Provider, Sandbox, SeenSandbox
+from rc_protos.model import Provider, Sandbox, SeenSandbox, Stats
 from rc_protos.v1 import sandbox_pb2 as pb
+from rc_protos.v1.health_pb2 import WatchStatsRequest
+from rc_protos.v1.health_pb2_grpc import HealthServiceStub
 from rc_protos.v1.sandbox_pb2_grpc import SandboxServiceStub
 
 # Saving takes its time, and so does a host that is asked over SSH.
@@ -19,6 +21,7 @@ class PlaceCalls:
     """Mixed into DaemonClient, which makes the calls."""
 
     sandboxes: SandboxServiceStub
+    health: HealthServiceStub
     _call: Any
 
     async def list_sandboxes(self) -> list[Sandbox]:
@@ -76,6 +79,13 @@ class PlaceCalls:
         with streaming(self.sandboxes.VerifyProvider(request, metadata=PROTOCOL_METADATA)) as verdicts:
             async for verdict in verdicts:
                 yield verdict.promise, verdict.problem
+
+    async def watch_stats(self, sandbox_id: str, *, follow: bool = False) -> AsyncIterator[list[Stats]]:
+        """What a sandbox's processes use: the history, oldest first, then each new sample."""
+        metadata = (*PROTOCOL_METADATA, ("rc-sandbox", sandbox_id))
+        with streaming(self.health.WatchStats(WatchStatsRequest(follow=follow), metadata=metadata)) as answers:
+            async for answer in answers:
+                yield [from_message(each, Stats) for each in answer.stats]
 
     async def _seen(self, method: Any, request: Any) -> SeenSandbox:
         return from_message((await self._call(method, request, LONG_SECONDS)).seen, SeenSandbox)

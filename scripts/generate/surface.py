@@ -103,6 +103,12 @@ ROWS = [
     Row("remove one, its workspace saved", "SandboxService.RemoveSandbox", f"{SANDBOXES}.remove", "rc sandbox rm"),
     Row("take over a sandbox that was left", "SandboxService.AdoptSandbox", f"{SANDBOXES}.adopt", "rc sandbox adopt"),
     Row(
+        "see what a sandbox uses",
+        "HealthService.WatchStats",
+        "rc_agent.health.HealthService.WatchStats",
+        "rc sandbox stats",
+    ),
+    Row(
         "list providers",
         "SandboxService.ListProviders",
         "rc_providers.registry.names",

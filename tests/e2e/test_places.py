@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from rc_providers.contract import CHECKS
 from rc_providers.local import LocalProvider
 from support.daemon import DaemonProcess
 from support.person import RC, Person
-from support.plugins import Billed, Forgetful, plug_in
+from support.plugins import Billed, Forgetful, Mute, plug_in
 from support.sandboxes import sh
 
 
@@ -172,3 +174,52 @@ def test_what_a_killed_verification_has_made_is_swept(home: DaemonProcess, tmp_p
     while me.json("sandbox", "ls"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_sandbox_that_does_not_come_up_says_why(home: DaemonProcess, tmp_path: Path) -> None:
+    home.environment = dict(plug_in(tmp_path, Mute))
+    home.start()
+    me = Person(home, home.repository())
+    me.ok("run", "-d", "--agent", "demo", "--on", "mute", "--name", "t", "demo: say hi")
+    me.until("t", "failed")
+    shown = me.json("show", "t")
+    assert shown["evidence"][:2] == ["booting", "out of luck"]
+    assert "out of luck" in me.ok("show", "t")
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_what_a_sandbox_uses_is_shown(me: Person) -> None:
+    me.task("t")
+    [found] = me.json("sandbox", "stats", "t")
+    newest = found["samples"][-1]
+    assert found["task"] == "t"
+    assert newest["processes"] > 0
+    assert newest["memory_bytes"] > 1 << 20
+    assert newest["disk_bytes"] > newest["disk_free_bytes"] > 0
+    assert "PROCESSES" in me.ok("sandbox", "stats")
+    deadline = time.monotonic() + 60
+    while "processors" not in me.ok("show", "t"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    me.ok("stop", "t")
+    assert me.rc("sandbox", "stats", "t").code == 7
+
+
+@pytest.mark.needs("bwrap", "git")
+def test_stats_are_followed(me: Person) -> None:
+    me.task("t")
+    busy = subprocess.Popen([RC, "exec", "t", "--", "sh", "-c", "while :; do :; done"], env=me.environment)
+    follow = [RC, "sandbox", "stats", "t", "-f", "--json"]
+    with subprocess.Popen(follow, env=me.environment, stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        late = threading.Timer(60, watching.kill)
+        late.start()
+        cpu = 0.0
+        while cpu < 0.05:
+            line = watching.stdout.readline()
+            assert line, "it ended before anything was used"
+            cpu = json.loads(line)["samples"][-1]["cpu"]
+        late.cancel()
+        watching.terminate()
+    busy.terminate()
+    busy.wait(60)

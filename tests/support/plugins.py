@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from example_provider import ExampleProvider, ExampleSandbox
-from rc_providers.base import Capability, Provider, Sandbox, SandboxSpec
+from rc_protos import errors
+from rc_providers.base import ByteStream, Capability, Provider, Sandbox, SandboxSpec
 from rc_providers.local import LocalProvider
+from rc_providers.local.provider import LocalSandbox
 
 TESTS = Path(__file__).parent.parent
 
@@ -39,6 +41,28 @@ class Billed(ExampleProvider):
 
     async def estimate(self, spec: SandboxSpec) -> float:
         return 0.5
+
+
+class Mute(LocalProvider):
+    """Its sandboxes come up and run nothing."""
+
+    name: ClassVar[str] = "mute"
+
+    async def attach(self, external_id: str) -> Sandbox:
+        return Shut((await super().attach(external_id)).layout)  # type: ignore[attr-defined]
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        return Shut((await super().create(spec)).layout)  # type: ignore[attr-defined]
+
+
+class Shut(LocalSandbox):
+    """Of a mute provider."""
+
+    async def open(self, argv: Sequence[str]) -> ByteStream:
+        raise errors.precondition("the sandbox runs nothing")
+
+    async def logs(self) -> str:
+        return "booting\n\nout of luck\n"
 
 
 class Forgetful(ExampleProvider):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from rc_daemon.api.call import Call
 from rc_daemon.api.rows import brief
+from rc_daemon.links import Links
 from rc_daemon.tasks.service import TaskService
 from rc_protos.convert import from_message, to_message
 from rc_protos.errors import usage
@@ -16,8 +17,9 @@ from rc_protos.v1 import task_pb2 as pb
 class TaskServicer:
     """Converts and calls rc_daemon.tasks.service."""
 
-    def __init__(self, tasks: TaskService) -> None:
+    def __init__(self, tasks: TaskService, links: Links) -> None:
         self._tasks = tasks
+        self._links = links
 
     async def CreateTask(self, request: pb.CreateTaskRequest, call: Call) -> pb.CreateTaskResponse:
         if not request.HasField("spec"):
@@ -37,7 +39,12 @@ class TaskServicer:
         return pb.ListTasksResponse(tasks=[_wire(task) for task in shown])
 
     async def GetTask(self, request: pb.GetTaskRequest, call: Call) -> pb.GetTaskResponse:
-        return pb.GetTaskResponse(task=_wire(await self._tasks.get(request.task)))
+        task = await self._tasks.get(request.task)
+        answer = pb.GetTaskResponse(task=_wire(task))
+        link = self._links.get(task.sandbox_id)
+        if link is not None and link.stats is not None:
+            answer.task.stats.CopyFrom(link.stats)
+        return answer
 
     async def SayTask(self, request: pb.SayTaskRequest, call: Call) -> pb.SayTaskResponse:
         task = await self._tasks.say(

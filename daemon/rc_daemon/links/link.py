@@ -80,6 +80,8 @@ class SandboxLink:
         self._on_change = on_change
         self._channel: StreamChannel | None = None
         self._raw: RawChannel | None = None
+        # The newest sample of what its processes use, while the link is up.
+        self.stats: health_pb2.Stats | None = None
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._fatal: RemoteClaudeError | None = None
@@ -272,9 +274,11 @@ class SandboxLink:
                 try:
                     async with asyncio.timeout(self.timing.deadline):
                         await stream.send_message(health_pb2.BeatRequest(number=number))
-                        if await stream.recv_message() is None:
+                        answer = await stream.recv_message()
+                        if answer is None:
                             await trailers(stream)
                             raise errors.unavailable("the agent ended the heartbeat")
+                        self.stats = answer.stats if answer.HasField("stats") else None
                 except TimeoutError:
                     raise errors.timeout(f"the agent was silent for {self.timing.deadline:g} s") from None
                 with contextlib.suppress(TimeoutError):
@@ -285,7 +289,7 @@ class SandboxLink:
     def _drop(self) -> None:
         if self._channel is not None:
             self._channel.close()
-        self._channel = self._raw = None
+        self._channel = self._raw = self.stats = None
 
     def _to(self, state: LinkState, error: str) -> None:
         self.last_error = error

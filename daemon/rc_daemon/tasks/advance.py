@@ -192,7 +192,7 @@ def _look(seen: Observation) -> list[Action]:
 def _give_up(seen: Observation) -> list[Action]:
     trouble = seen.trouble
     tries = f" ({trouble.attempts} attempts)" if trouble.attempts > 1 else ""
-    evidence = (trouble.hint,) if trouble.hint else ()
+    evidence = (*trouble.words, *((trouble.hint,) if trouble.hint else ()))
     return [Settle(TaskState.FAILED, f"{trouble.error or 'the sandbox failed'}{tries}", evidence)]
 
 

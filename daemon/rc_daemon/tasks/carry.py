@@ -35,6 +35,9 @@ log = logging.getLogger("rc.tasks")
 
 LINK_SECONDS = 60.0
 LINK_LOOK_SECONDS = 5.0
+# Of the log of a sandbox that does not come up, and how many lines of it.
+WORDS_SECONDS = 10.0
+WORDS_MOST = 5
 
 
 class Carrier:
@@ -77,6 +80,18 @@ class Carrier:
             place = f"{error.filename}: " if error.filename else ""
             raise errors.exhausted(f"{place}{error.strerror or error}", "see: rc doctor") from error
         failpoint(f"task.{name}.after")
+
+    async def last_words(self, task_id: str, action: Action) -> tuple[str, ...]:
+        """What the provider has of the sandbox that did not come up, one line each."""
+        if type(action) not in (act.EnsureLink, act.StartSandbox):
+            return ()
+        try:
+            async with asyncio.timeout(WORDS_SECONDS):
+                row = await self._row(self._parts.store.tasks[task_id])
+                lines = (await (await self._attached(row)).logs()).splitlines()
+        except (RemoteClaudeError, TimeoutError):
+            return ()
+        return tuple(line for line in lines if line.strip())[-WORDS_MOST:]
 
     # the row
 

@@ -52,6 +52,8 @@ class Trouble:
     not_before: float = 0.0
     error: str = ""
     hint: str = ""
+    # The last words of the sandbox, where it was the sandbox that failed.
+    words: tuple[str, ...] = ()
     # No further attempt can help.
     permanent: bool = False
 

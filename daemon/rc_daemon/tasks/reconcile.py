@@ -102,7 +102,7 @@ class Reconciler:
             try:
                 await self._carrier.carry(task_id, action)
             except RemoteClaudeError as error:
-                return self._failed(task, action, error)
+                return self._failed(task, action, error, await self._carrier.last_words(task_id, action))
             self._succeeded(task_id, action)
             if isinstance(action, Settle) and task.state in RUNNING and action.state not in RUNNING:
                 # Another task may have the slot.
@@ -113,7 +113,9 @@ class Reconciler:
     def _attempts(self, task: Task) -> int:
         return max(self._parts.limits.attempts, task.spec.max_retries)
 
-    def _failed(self, task: Task, action: Action | None, error: RemoteClaudeError) -> float:
+    def _failed(
+        self, task: Task, action: Action | None, error: RemoteClaudeError, words: tuple[str, ...] = ()
+    ) -> float:
         name = type(action).__name__ if action else "look"
         log.warning("%s: %s: %s", task.name, name, error.message)
         known = self._trouble.get(task.id, Trouble(limit=self._attempts(task)))
@@ -123,7 +125,13 @@ class Reconciler:
         until = now + delay(attempts or HELD)
         permanent = error.code in PERMANENT
         self._trouble[task.id] = replace(
-            known, attempts=attempts, not_before=until, error=error.message, hint=error.hint, permanent=permanent
+            known,
+            attempts=attempts,
+            not_before=until,
+            error=error.message,
+            hint=error.hint,
+            words=words,
+            permanent=permanent,
         )
         if action is not None:
             self._last[task.id] = type(action)

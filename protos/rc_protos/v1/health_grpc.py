@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import google.protobuf.timestamp_pb2
 import rc_protos.v1.options_pb2
 import rc_protos.v1.health_pb2
 
@@ -21,6 +22,10 @@ class HealthServiceBase(abc.ABC):
 
     @abc.abstractmethod
     async def Beat(self, stream: 'grpclib.server.Stream[rc_protos.v1.health_pb2.BeatRequest, rc_protos.v1.health_pb2.BeatResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def WatchStats(self, stream: 'grpclib.server.Stream[rc_protos.v1.health_pb2.WatchStatsRequest, rc_protos.v1.health_pb2.WatchStatsResponse]') -> None:
         pass
 
     @abc.abstractmethod
@@ -40,6 +45,12 @@ class HealthServiceBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_STREAM,
                 rc_protos.v1.health_pb2.BeatRequest,
                 rc_protos.v1.health_pb2.BeatResponse,
+            ),
+            '/rc.v1.HealthService/WatchStats': grpclib.const.Handler(
+                self.WatchStats,
+                grpclib.const.Cardinality.UNARY_STREAM,
+                rc_protos.v1.health_pb2.WatchStatsRequest,
+                rc_protos.v1.health_pb2.WatchStatsResponse,
             ),
             '/rc.v1.HealthService/Shutdown': grpclib.const.Handler(
                 self.Shutdown,
@@ -64,6 +75,12 @@ class HealthServiceStub:
             '/rc.v1.HealthService/Beat',
             rc_protos.v1.health_pb2.BeatRequest,
             rc_protos.v1.health_pb2.BeatResponse,
+        )
+        self.WatchStats = grpclib.client.UnaryStreamMethod(
+            channel,
+            '/rc.v1.HealthService/WatchStats',
+            rc_protos.v1.health_pb2.WatchStatsRequest,
+            rc_protos.v1.health_pb2.WatchStatsResponse,
         )
         self.Shutdown = grpclib.client.UnaryUnaryMethod(
             channel,

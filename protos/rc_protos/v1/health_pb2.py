@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rc_protos/v1/health.proto\x12\x05rc.v1\x1a\x1arc_protos/v1/options.proto\"\x7f\n\x0cHelloRequest\x12\x14\n\x0cprotocol_min\x18\x01 \x01(\x05\x12\x14\n\x0cprotocol_max\x18\x02 \x01(\x05\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x11\n\tdaemon_id\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\"\xc5\x01\n\rHelloResponse\x12\x10\n\x08protocol\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\x0c\x12\x0c\n\x04home\x18\x06 \x01(\x0c\x12\x17\n\x0fstate_directory\x18\x07 \x01(\x0c\x12\x0e\n\x06\x62undle\x18\x08 \x01(\t\x12\x0e\n\x06python\x18\t \x01(\t\x12\x10\n\x08platform\x18\n \x01(\t\"\x1d\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"m\n\x0c\x42\x65\x61tResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x1a\n\x0eresident_bytes\x18\x02 \x01(\x03\x42\x02\x18\x01\x12\x1b\n\x0f\x64isk_free_bytes\x18\x03 \x01(\x03\x42\x02\x18\x01\x12\x14\n\x08sessions\x18\x04 \x01(\x05\x42\x02\x18\x01\"\x1e\n\x0fShutdownRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"\x12\n\x10ShutdownResponse2\xf7\x01\n\rHealthService\x12H\n\x05Hello\x12\x13.rc.v1.HelloRequest\x1a\x14.rc.v1.HelloResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02\x12I\n\x04\x42\x65\x61t\x12\x12.rc.v1.BeatRequest\x1a\x13.rc.v1.BeatResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02(\x01\x30\x01\x12Q\n\x08Shutdown\x12\x16.rc.v1.ShutdownRequest\x1a\x17.rc.v1.ShutdownResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rc_protos/v1/health.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"\x7f\n\x0cHelloRequest\x12\x14\n\x0cprotocol_min\x18\x01 \x01(\x05\x12\x14\n\x0cprotocol_max\x18\x02 \x01(\x05\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x11\n\tdaemon_id\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x03\"\xc5\x01\n\rHelloResponse\x12\x10\n\x08protocol\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\x0c\x12\x0c\n\x04home\x18\x06 \x01(\x0c\x12\x17\n\x0fstate_directory\x18\x07 \x01(\x0c\x12\x0e\n\x06\x62undle\x18\x08 \x01(\t\x12\x0e\n\x06python\x18\t \x01(\t\x12\x10\n\x08platform\x18\n \x01(\t\"\x1d\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"\x8a\x01\n\x0c\x42\x65\x61tResponse\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x1a\n\x0eresident_bytes\x18\x02 \x01(\x03\x42\x02\x18\x01\x12\x1b\n\x0f\x64isk_free_bytes\x18\x03 \x01(\x03\x42\x02\x18\x01\x12\x14\n\x08sessions\x18\x04 \x01(\x05\x42\x02\x18\x01\x12\x1b\n\x05stats\x18\x05 \x01(\x0b\x32\x0c.rc.v1.Stats\"\xb0\x01\n\x05Stats\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x63pu\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x12\x1a\n\x12memory_limit_bytes\x18\x04 \x01(\x03\x12\x11\n\tprocesses\x18\x05 \x01(\x05\x12\x17\n\x0f\x64isk_free_bytes\x18\x06 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x03\"#\n\x11WatchStatsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\"1\n\x12WatchStatsResponse\x12\x1b\n\x05stats\x18\x01 \x03(\x0b\x32\x0c.rc.v1.Stats\"\x1e\n\x0fShutdownRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"\x12\n\x10ShutdownResponse2\xd2\x02\n\rHealthService\x12H\n\x05Hello\x12\x13.rc.v1.HelloRequest\x1a\x14.rc.v1.HelloResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02\x12I\n\x04\x42\x65\x61t\x12\x12.rc.v1.BeatRequest\x1a\x13.rc.v1.BeatResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02(\x01\x30\x01\x12Y\n\nWatchStats\x12\x18.rc.v1.WatchStatsRequest\x1a\x19.rc.v1.WatchStatsResponse\"\x14\x8a\xb2\x19\x0csandbox.read\x90\xb2\x19\x02\x30\x01\x12Q\n\x08Shutdown\x12\x16.rc.v1.ShutdownRequest\x1a\x17.rc.v1.ShutdownResponse\"\x14\x8a\xb2\x19\x0csandbox.link\x90\xb2\x19\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,20 +43,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEALTHSERVICE'].methods_by_name['Hello']._serialized_options = b'\212\262\031\014sandbox.link\220\262\031\002'
   _globals['_HEALTHSERVICE'].methods_by_name['Beat']._loaded_options = None
   _globals['_HEALTHSERVICE'].methods_by_name['Beat']._serialized_options = b'\212\262\031\014sandbox.link\220\262\031\002'
+  _globals['_HEALTHSERVICE'].methods_by_name['WatchStats']._loaded_options = None
+  _globals['_HEALTHSERVICE'].methods_by_name['WatchStats']._serialized_options = b'\212\262\031\014sandbox.read\220\262\031\002'
   _globals['_HEALTHSERVICE'].methods_by_name['Shutdown']._loaded_options = None
   _globals['_HEALTHSERVICE'].methods_by_name['Shutdown']._serialized_options = b'\212\262\031\014sandbox.link\220\262\031\002'
-  _globals['_HELLOREQUEST']._serialized_start=64
-  _globals['_HELLOREQUEST']._serialized_end=191
-  _globals['_HELLORESPONSE']._serialized_start=194
-  _globals['_HELLORESPONSE']._serialized_end=391
-  _globals['_BEATREQUEST']._serialized_start=393
-  _globals['_BEATREQUEST']._serialized_end=422
-  _globals['_BEATRESPONSE']._serialized_start=424
-  _globals['_BEATRESPONSE']._serialized_end=533
-  _globals['_SHUTDOWNREQUEST']._serialized_start=535
-  _globals['_SHUTDOWNREQUEST']._serialized_end=565
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=567
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=585
-  _globals['_HEALTHSERVICE']._serialized_start=588
-  _globals['_HEALTHSERVICE']._serialized_end=835
+  _globals['_HELLOREQUEST']._serialized_start=97
+  _globals['_HELLOREQUEST']._serialized_end=224
+  _globals['_HELLORESPONSE']._serialized_start=227
+  _globals['_HELLORESPONSE']._serialized_end=424
+  _globals['_BEATREQUEST']._serialized_start=426
+  _globals['_BEATREQUEST']._serialized_end=455
+  _globals['_BEATRESPONSE']._serialized_start=458
+  _globals['_BEATRESPONSE']._serialized_end=596
+  _globals['_STATS']._serialized_start=599
+  _globals['_STATS']._serialized_end=775
+  _globals['_WATCHSTATSREQUEST']._serialized_start=777
+  _globals['_WATCHSTATSREQUEST']._serialized_end=812
+  _globals['_WATCHSTATSRESPONSE']._serialized_start=814
+  _globals['_WATCHSTATSRESPONSE']._serialized_end=863
+  _globals['_SHUTDOWNREQUEST']._serialized_start=865
+  _globals['_SHUTDOWNREQUEST']._serialized_end=895
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=897
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=915
+  _globals['_HEALTHSERVICE']._serialized_start=918
+  _globals['_HEALTHSERVICE']._serialized_end=1256
 # @@protoc_insertion_point(module_scope)

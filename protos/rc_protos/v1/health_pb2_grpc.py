@@ -45,6 +45,11 @@ class HealthServiceStub:
                 request_serializer=rc__protos_dot_v1_dot_health__pb2.BeatRequest.SerializeToString,
                 response_deserializer=rc__protos_dot_v1_dot_health__pb2.BeatResponse.FromString,
                 _registered_method=True)
+        self.WatchStats = channel.unary_stream(
+                '/rc.v1.HealthService/WatchStats',
+                request_serializer=rc__protos_dot_v1_dot_health__pb2.WatchStatsRequest.SerializeToString,
+                response_deserializer=rc__protos_dot_v1_dot_health__pb2.WatchStatsResponse.FromString,
+                _registered_method=True)
         self.Shutdown = channel.unary_unary(
                 '/rc.v1.HealthService/Shutdown',
                 request_serializer=rc__protos_dot_v1_dot_health__pb2.ShutdownRequest.SerializeToString,
@@ -70,6 +75,13 @@ class HealthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchStats(self, request, context):
+        """What the sandbox's processes use: the history, the newest last, then each new sample as it is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Shutdown(self, request, context):
         """Ends the agent, and with `all` every session first.
         """
@@ -89,6 +101,11 @@ def add_HealthServiceServicer_to_server(servicer, server):
                     servicer.Beat,
                     request_deserializer=rc__protos_dot_v1_dot_health__pb2.BeatRequest.FromString,
                     response_serializer=rc__protos_dot_v1_dot_health__pb2.BeatResponse.SerializeToString,
+            ),
+            'WatchStats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStats,
+                    request_deserializer=rc__protos_dot_v1_dot_health__pb2.WatchStatsRequest.FromString,
+                    response_serializer=rc__protos_dot_v1_dot_health__pb2.WatchStatsResponse.SerializeToString,
             ),
             'Shutdown': grpc.unary_unary_rpc_method_handler(
                     servicer.Shutdown,
@@ -151,6 +168,33 @@ class HealthService:
             '/rc.v1.HealthService/Beat',
             rc__protos_dot_v1_dot_health__pb2.BeatRequest.SerializeToString,
             rc__protos_dot_v1_dot_health__pb2.BeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rc.v1.HealthService/WatchStats',
+            rc__protos_dot_v1_dot_health__pb2.WatchStatsRequest.SerializeToString,
+            rc__protos_dot_v1_dot_health__pb2.WatchStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

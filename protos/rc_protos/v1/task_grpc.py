@@ -10,6 +10,7 @@ if typing.TYPE_CHECKING:
     import grpclib.server
 
 import google.protobuf.timestamp_pb2
+import rc_protos.v1.health_pb2
 import rc_protos.v1.options_pb2
 import rc_protos.v1.task_pb2
 

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from rc_protos.v1 import health_pb2 as _health_pb2
 from rc_protos.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -72,7 +73,7 @@ class TaskSpec(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., name: _Optional[str] = ..., coding_agent: _Optional[str] = ..., provider: _Optional[str] = ..., repository: _Optional[str] = ..., ref: _Optional[str] = ..., include_uncommitted: _Optional[bool] = ..., isolation: _Optional[str] = ..., mode: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., max_retries: _Optional[int] = ..., options: _Optional[_Mapping[str, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "spec", "state", "reason", "branch", "base_commit", "sandbox_id", "owner", "workspace", "created_at", "updated_at", "saved_at", "activity", "session_id", "pending_requests", "usage", "last_seq", "link_state", "evidence", "saved_to", "credential_custody", "ended_at", "stop_reason", "intent", "retry_of")
+    __slots__ = ("id", "spec", "state", "reason", "branch", "base_commit", "sandbox_id", "owner", "workspace", "created_at", "updated_at", "saved_at", "activity", "session_id", "pending_requests", "usage", "last_seq", "link_state", "evidence", "saved_to", "credential_custody", "ended_at", "stop_reason", "intent", "retry_of", "stats")
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +99,7 @@ class Task(_message.Message):
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     INTENT_FIELD_NUMBER: _ClassVar[int]
     RETRY_OF_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: TaskSpec
     state: TaskState
@@ -123,7 +125,8 @@ class Task(_message.Message):
     stop_reason: str
     intent: str
     retry_of: str
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., reason: _Optional[str] = ..., branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., owner: _Optional[str] = ..., workspace: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., saved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., activity: _Optional[str] = ..., session_id: _Optional[str] = ..., pending_requests: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., last_seq: _Optional[int] = ..., link_state: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., saved_to: _Optional[str] = ..., credential_custody: _Optional[str] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[str] = ..., intent: _Optional[str] = ..., retry_of: _Optional[str] = ...) -> None: ...
+    stats: _health_pb2.Stats
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., reason: _Optional[str] = ..., branch: _Optional[str] = ..., base_commit: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., owner: _Optional[str] = ..., workspace: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., saved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., activity: _Optional[str] = ..., session_id: _Optional[str] = ..., pending_requests: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., last_seq: _Optional[int] = ..., link_state: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ..., saved_to: _Optional[str] = ..., credential_custody: _Optional[str] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[str] = ..., intent: _Optional[str] = ..., retry_of: _Optional[str] = ..., stats: _Optional[_Union[_health_pb2.Stats, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("input_tokens", "output_tokens", "cached_tokens", "cost", "currency", "context_used", "context_size")

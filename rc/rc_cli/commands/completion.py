@@ -30,7 +30,7 @@ _rc() {
         file) if [ "$COMP_CWORD" -eq 2 ]; then COMPREPLY=($(compgen -W "ls cat write watch find" -- "$word"))
             else COMPREPLY=($(rc __complete task "$word" 2>/dev/null)); fi ;;
         agent) COMPREPLY=($(compgen -W "ls show install" -- "$word")) ;;
-        sandbox) COMPREPLY=($(compgen -W "ls show start stop rm adopt" -- "$word")) ;;
+        sandbox) COMPREPLY=($(compgen -W "ls show start stop rm stats adopt" -- "$word")) ;;
         provider) COMPREPLY=($(compgen -W "ls show verify add rm" -- "$word")) ;;
         *) COMPREPLY=($(rc __complete task "$word" 2>/dev/null)) ;;
     esac

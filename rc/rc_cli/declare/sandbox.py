@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rc_cli.declare.words import Json, app
+from rc_cli.declare.words import Follow, Json, app
 
 sandbox = typer.Typer(help="What tasks run in, and what nobody wants any more.")
 app.add_typer(sandbox, name="sandbox")
@@ -57,6 +57,20 @@ def _sandbox_rm(
     from rc_cli.commands.sandboxes import rm
 
     return rm(which, discard=discard)
+
+
+@sandbox.command("stats")
+def _sandbox_stats(
+    which: Annotated[
+        str, typer.Argument(metavar="[SANDBOX]", help="As in rc sandbox show; all that are connected if there is none.")
+    ] = "",
+    follow: Follow = False,
+    as_json: Json = False,
+) -> int:
+    """Show what sandboxes use: processors, memory, processes, disk."""
+    from rc_cli.commands.stats import stats
+
+    return stats(which, follow=follow, as_json=as_json)
 
 
 @sandbox.command("adopt")

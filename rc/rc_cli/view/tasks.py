@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from rc_cli.view.text import age, clean, dumped, fit, one_line, paint, table
+from rc_cli.view.text import age, clean, dumped, fit, one_line, paint, size, table
 
 # Written out: importing typing costs as much as starting Python.
 TYPE_CHECKING = False
@@ -111,6 +111,7 @@ def described(task: dict[str, Any]) -> str:
         ("last safe copy", _saved(task)),
         ("credentials", _custody(task)),
         ("usage", _usage(usage)),
+        ("uses", _uses(task.get("stats", {}))),
         ("age", age(task.get("createdAt", ""))),
         ("work saved to", task.get("savedTo", "")),
     ]
@@ -158,6 +159,17 @@ def _usage(usage: dict[str, Any]) -> str:
     tokens = f"{usage.get('inputTokens', 0)} in, {usage.get('outputTokens', 0)} out"
     cost = f", {usage['cost']:.4f} {usage.get('currency', '')}" if usage.get("cost") else ""
     return tokens + cost
+
+
+def _uses(stats: dict[str, Any]) -> str:
+    if not stats:
+        return ""
+    memory, limit, free = (int(stats.get(f"{each}Bytes", 0)) for each in ("memory", "memoryLimit", "diskFree"))
+    most = f" of {size(limit)}" if limit else ""
+    return (
+        f"{float(stats.get('cpu', 0)):.2f} processors, {size(memory)}{most} of memory, "
+        f"{stats.get('processes', 0)} processes; {size(free)} of disk are free"
+    )
 
 
 def _next(task: dict[str, Any]) -> str:
