@@ -73,10 +73,17 @@ class AttachedSession:
         self._writer: asyncio.Task[None] | None = None
 
     async def output(
-        self, *, screen: TerminalSize | None = None, follow: bool = True, out_offset: int = 0, err_offset: int = 0
+        self,
+        *,
+        screen: TerminalSize | None = None,
+        follow: bool = True,
+        hold: bool = False,
+        out_offset: int = 0,
+        err_offset: int = 0,
     ) -> AsyncIterator[Output | Ended]:
         """Everything from the offsets on; with `screen`, the screen as it is and then live.
 
+        With `hold`, the process is made to wait for a viewer that is slow, as at a pipe.
         A screen's viewer who is so slow that bytes expire is given the screen anew; any other one gets precondition.
         """
         self._cursors = {"out": OutputCursor(out_offset), "err": OutputCursor(err_offset)}
@@ -90,6 +97,7 @@ class AttachedSession:
                 err_offset=self._cursors["err"].offset,
                 screen=fresh,
                 no_follow=not follow,
+                hold=hold,
             )
             if self._size is not None:
                 request.size.columns, request.size.rows = self._size.columns, self._size.rows

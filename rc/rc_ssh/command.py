@@ -87,7 +87,7 @@ async def _feed(channel: Channel, session: AttachedSession) -> None:
 
 
 async def _show(session: AttachedSession, channel: Channel) -> ExitStatus:
-    async for item in session.output():
+    async for item in session.output(hold=True):
         if isinstance(item, Ended):
             return item.status
         (channel.write_error if item.stream == "err" else channel.write)(item.data)

@@ -17,7 +17,7 @@ from rc_client.session import AttachedSession, Ended, Output
 from rc_protos import ids
 from rc_protos.background import Background
 from rc_protos.errors import ErrorCode
-from rc_protos.model import TerminalSize
+from rc_protos.model import ExitStatus, TerminalSize
 from rc_protos.v1 import session_pb2 as pb
 from rc_protos.v1.session_pb2_grpc import SessionServiceStub
 from support.agent import agent_pid
@@ -132,6 +132,24 @@ async def test_a_flood(sandbox_id: str, home: DaemonProcess, rounds: int) -> Non
     first = next(item.session.out_first for item in told if item.HasField("session"))
     assert (mebibytes - 2 * CAP) * MIB < first
     assert any(item.mark.kind == "expired" and "were let go: over its cap" in item.mark.text for item in told)
+
+
+@pytest.mark.timeout(DEADLINE)
+async def test_a_command_waits_for_a_slow_reader(sandbox_id: str) -> None:
+    mebibytes, session_id = 6 * CAP, ids.new_id()
+    argv = [word.encode() for word in ("python3", "-c", PRINT, str(mebibytes))]
+    async with await DaemonClient.connect(start=False) as client, asyncio.timeout(DEADLINE):
+        await client.open_session(sandbox_id, session_id, argv=argv, kind="exec", size_cap=CAP * MIB)
+        offset, status = 0, None
+        async for item in AttachedSession(client, sandbox_id, session_id).output(hold=True):
+            if isinstance(item, Ended):
+                status = item.status
+                break
+            while offset == 0 and not any(each.blocked for each in await client.list_sessions(sandbox_id)):
+                await asyncio.sleep(0.1)
+            assert item.data == _expected(offset, len(item.data))
+            offset += len(item.data)
+    assert (offset, status) == (mebibytes * MIB, ExitStatus())
 
 
 @pytest.mark.timeout(DEADLINE)

@@ -50,10 +50,10 @@ class Client:
         assert done.returncode == 0, done
         return done.stdout
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["ssh", "-F", str(self.config), *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.me.environment,
@@ -119,6 +119,20 @@ def test_a_command_ends_with_its_connection(client: Client) -> None:
     while b"sleep 4321" in client.ssh("rc-t", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout.replace(b"[0-9]", b""):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_what_a_command_leaves_in_the_background_lives_on(client: Client) -> None:
+    pid = client.ssh("rc-t", "nohup sleep 600 >/dev/null 2>&1 & echo $!").stdout.decode().strip()
+    assert client.ssh("rc-t", f"kill {pid}").returncode == 0
+
+
+def test_channels_share_a_connection(client: Client) -> None:
+    shared = ["-o", f"ControlPath={client.home}/shared", "rc-t"]
+    assert client.ssh("-o", "ControlMaster=yes", "-o", "ControlPersist=60", *shared, "echo first").stdout == b"first\n"
+    processes = [client.start(*shared, f"sleep 0.{n}; exit {n}") for n in range(4)]
+    assert [each.wait(timeout=DEADLINE) for each in processes] == [0, 1, 2, 3]
+    end(*processes)
+    client.ssh("-O", "exit", *shared)
 
 
 # terminals
@@ -260,6 +274,39 @@ def test_sockets_are_forwarded(client: Client) -> None:
         assert ask(here, "socket\n") == "SOCKET\n"
     finally:
         end(tunnel, server)
+
+
+# cuts
+
+
+def test_a_command_and_a_listener_come_through_a_kill_of_the_daemon(client: Client) -> None:
+    program = "import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)"
+    process = client.start("rc-t", shlex.join(["python3", "-c", program]), stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process, socket.create_server(("127.0.0.1", 0)) as ours:
+        threading.Thread(target=serve, args=(ours,), daemon=True).start()
+        tunnel = client.start("-N", "-R", f"/tmp/back.sock:127.0.0.1:{ours.getsockname()[1]}", "rc-t")
+        program = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/tmp/back.sock'); s.sendall(b'a\\n')"
+        )
+        ask_there = shlex.join(["python3", "-c", program + "; sys.exit(s.recv(9) != b'A\\n')"])
+        try:
+            for word in (b"one\n", b"two\n"):
+                process.stdin.write(word)
+                process.stdin.flush()
+                assert process.stdout.readline() == word.upper()
+                deadline = time.monotonic() + DEADLINE
+                while client.ssh("rc-t", ask_there).returncode != 0:
+                    assert time.monotonic() < deadline
+                if word == b"one\n":
+                    client.me.daemon.kill()
+                    client.me.daemon.start()
+            process.stdin.close()
+            assert process.wait(timeout=DEADLINE) == 0
+        finally:
+            end(tunnel)
+            process.kill()
 
 
 # configuration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from rc_daemon.links import Links
 from rc_daemon.links.calls import unary
 from rc_daemon.sessions.mirror import Mirrors
-from rc_daemon.sessions.mirrored import MirroredSession
+from rc_daemon.sessions.mirrored import MirroredSession, Need
 from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState
@@ -55,8 +56,12 @@ class Attachments:
             return
         yield pb.AttachSessionResponse(session=session.message)
         view = _View(session, request.out_offset, request.err_offset, only_out=request.only_out)
-        async for item in view.items(follow=not request.no_follow):
-            yield item
+        # After a cut it may want again what was on its way: how much is not known here.
+        need = session.needed_by(Need(view.read, lambda: 0)) if request.hold else contextlib.nullcontext()
+        with need:
+            async for item in view.items(follow=not request.no_follow):
+                yield item
+                session.was_read()
 
     def _link_changed(self, sandbox_id: str, state: LinkState) -> None:
         if state is LinkState.UP:
@@ -147,6 +152,10 @@ class _View:
         self._streams = {"out": out} if only_out else {"out": out, "err": err}
         self._marks_from = out
         self._marks_seen = 0
+
+    def read(self) -> int:
+        """The first byte of the output that was not read."""
+        return self._streams["out"]
 
     async def items(self, *, follow: bool, last: bool = True) -> Items:
         """Everything from the position on; `last`: ends with the exit of a session that is over."""

@@ -55,7 +55,7 @@ class MirroredSession:
         self._info = self._load()
         self._writers = {name: SegmentWriter(directory, name) for name in STREAMS}
         self._changed = asyncio.Event()
-        self._need: Need | None = None
+        self._needs: list[Need] = []
         if self.over:
             self.close()
 
@@ -166,24 +166,22 @@ class MirroredSession:
     @contextlib.contextmanager
     def needed_by(self, need: Need) -> Iterator[None]:
         """Inside, no output goes that this reader needs, and no more than the cap is copied ahead of it."""
-        self._need = need
+        self._needs.append(need)
         try:
             yield
         finally:
-            # The next reader may have begun.
-            if self._need is need:
-                self._need = None
-                self._wake()
+            self._needs.remove(need)
+            self._wake()
 
     def was_read(self) -> None:
-        """The one that needs it has read some."""
+        """One that needs it has read some."""
         self._wake()
 
     # for the mirror only
 
     async def room(self, cap: int) -> None:
-        """Wait until the one that needs the output is less than `cap` bytes behind."""
-        await self.change(lambda: self.over or self._need is None or self.end("out") - self._need.read() < cap)
+        """Wait until everyone who needs the output is less than `cap` bytes behind."""
+        await self.change(lambda: self.over or all(self.end("out") - need.read() < cap for need in self._needs))
 
     def found_in(self, sandbox_id: str) -> None:
         """Remember where it runs."""
@@ -222,8 +220,8 @@ class MirroredSession:
         """Let the oldest segments go when a stream is longer than `cap` bytes, and say so in a mark."""
         for name, writer in self._writers.items():
             before, wanted = writer.first, writer.end - cap
-            if name == "out" and self._need is not None:
-                wanted = min(wanted, self._need.first())
+            if name == "out":
+                wanted = min([wanted, *[need.first() for need in self._needs]])
             if wanted < before + SEGMENT_SIZE:
                 continue
             if name == "out" and self._on_expire is not None:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rc_protos.v1 import options_pb2 as rc__protos_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/session.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"-\n\x0cTerminalSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\x05\x12\x0c\n\x04rows\x18\x02 \x01(\x05\"\x88\x03\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x04 \x03(\x0c\x12\x11\n\tdirectory\x18\x05 \x01(\x0c\x12\x0b\n\x03pty\x18\x06 \x01(\x08\x12!\n\x04size\x18\x07 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x0b\n\x03pid\x18\x08 \x01(\x05\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65nded\x18\n \x01(\x08\x12\x1f\n\x04\x65xit\x18\x0b \x01(\x0b\x32\x11.rc.v1.ExitStatus\x12,\n\x08\x65nded_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tout_first\x18\r \x01(\x03\x12\x0f\n\x07out_end\x18\x0e \x01(\x03\x12\x11\n\terr_first\x18\x0f \x01(\x03\x12\x0f\n\x07\x65rr_end\x18\x10 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x11 \x01(\t\x12\x10\n\x08size_cap\x18\x12 \x01(\x03\"8\n\nExitStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06signal\x18\x02 \x01(\x05\x12\x0c\n\x04lost\x18\x03 \x01(\t\"\xb2\x02\n\x12OpenSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x04 \x03(\x0c\x12?\n\x0b\x65nvironment\x18\x05 \x03(\x0b\x32*.rc.v1.OpenSessionRequest.EnvironmentEntry\x12\x11\n\tdirectory\x18\x06 \x01(\x0c\x12\x0b\n\x03pty\x18\x07 \x01(\x08\x12!\n\x04size\x18\x08 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x10\n\x08size_cap\x18\t \x01(\x03\x12\x14\n\x0cstdin_closed\x18\n \x01(\x08\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"6\n\x13OpenSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"\x15\n\x13ListSessionsRequest\"8\n\x14ListSessionsResponse\x12 \n\x08sessions\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Session\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"5\n\x12GetSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"\xaa\x01\n\x14\x41ttachSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nout_offset\x18\x02 \x01(\x03\x12\x12\n\nerr_offset\x18\x03 \x01(\x03\x12\x0e\n\x06screen\x18\x04 \x01(\x08\x12!\n\x04size\x18\x05 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x10\n\x08only_out\x18\x06 \x01(\x08\x12\x11\n\tno_follow\x18\x07 \x01(\x08\"\xd8\x01\n\x15\x41ttachSessionResponse\x12\"\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x12.rc.v1.SessionDataH\x00\x12\"\n\x04mark\x18\x02 \x01(\x0b\x32\x12.rc.v1.SessionMarkH\x00\x12!\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x11.rc.v1.ExitStatusH\x00\x12)\n\x08preamble\x18\x04 \x01(\x0b\x32\x15.rc.v1.ScreenPreambleH\x00\x12!\n\x07session\x18\x05 \x01(\x0b\x32\x0e.rc.v1.SessionH\x00\x42\x06\n\x04item\"J\n\x0bSessionData\x12\x1d\n\x06stream\x18\x01 \x01(\x0e\x32\r.rc.v1.Stream\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"2\n\x0eScreenPreamble\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nout_offset\x18\x02 \x01(\x03\"\x8a\x01\n\x0bSessionMark\x12\x12\n\nout_offset\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12!\n\x04size\x18\x03 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x13WriteSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\twriter_id\x18\x02 \x01(\t\x12\x11\n\tfrom_byte\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x08\")\n\x14WriteSessionResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\"M\n\x14ResizeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04size\x18\x02 \x01(\x0b\x32\x13.rc.v1.TerminalSize\"\x17\n\x15ResizeSessionResponse\":\n\x14SignalSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06signal\x18\x02 \x01(\x05\"\x17\n\x15SignalSessionResponse\"E\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1a\n\x12grace_milliseconds\x18\x02 \x01(\x05\"7\n\x14\x43loseSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"N\n\x10\x41\x63kMirrorRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nout_offset\x18\x02 \x01(\x03\x12\x12\n\nerr_offset\x18\x03 \x01(\x03\"\x13\n\x11\x41\x63kMirrorResponse*@\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\x0e\n\nSTREAM_OUT\x10\x01\x12\x0e\n\nSTREAM_ERR\x10\x02\x32\xe5\x06\n\x0eSessionService\x12Z\n\x0bOpenSession\x12\x19.rc.v1.OpenSessionRequest\x1a\x1a.rc.v1.OpenSessionResponse\"\x14\x8a\xb2\x19\x0csession.open\x90\xb2\x19\x02\x12]\n\x0cListSessions\x12\x1a.rc.v1.ListSessionsRequest\x1a\x1b.rc.v1.ListSessionsResponse\"\x14\x8a\xb2\x19\x0csession.read\x90\xb2\x19\x02\x12W\n\nGetSession\x12\x18.rc.v1.GetSessionRequest\x1a\x19.rc.v1.GetSessionResponse\"\x14\x8a\xb2\x19\x0csession.read\x90\xb2\x19\x02\x12^\n\rAttachSession\x12\x1b.rc.v1.AttachSessionRequest\x1a\x1c.rc.v1.AttachSessionResponse\"\x10\x8a\xb2\x19\x0csession.read0\x01\x12\x62\n\x0cWriteSession\x12\x1a.rc.v1.WriteSessionRequest\x1a\x1b.rc.v1.WriteSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02(\x01\x30\x01\x12\x61\n\rResizeSession\x12\x1b.rc.v1.ResizeSessionRequest\x1a\x1c.rc.v1.ResizeSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12\x61\n\rSignalSession\x12\x1b.rc.v1.SignalSessionRequest\x1a\x1c.rc.v1.SignalSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12^\n\x0c\x43loseSession\x12\x1a.rc.v1.CloseSessionRequest\x1a\x1b.rc.v1.CloseSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12U\n\tAckMirror\x12\x17.rc.v1.AckMirrorRequest\x1a\x18.rc.v1.AckMirrorResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arc_protos/v1/session.proto\x12\x05rc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arc_protos/v1/options.proto\"-\n\x0cTerminalSize\x12\x0f\n\x07\x63olumns\x18\x01 \x01(\x05\x12\x0c\n\x04rows\x18\x02 \x01(\x05\"\x88\x03\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x04 \x03(\x0c\x12\x11\n\tdirectory\x18\x05 \x01(\x0c\x12\x0b\n\x03pty\x18\x06 \x01(\x08\x12!\n\x04size\x18\x07 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x0b\n\x03pid\x18\x08 \x01(\x05\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65nded\x18\n \x01(\x08\x12\x1f\n\x04\x65xit\x18\x0b \x01(\x0b\x32\x11.rc.v1.ExitStatus\x12,\n\x08\x65nded_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tout_first\x18\r \x01(\x03\x12\x0f\n\x07out_end\x18\x0e \x01(\x03\x12\x11\n\terr_first\x18\x0f \x01(\x03\x12\x0f\n\x07\x65rr_end\x18\x10 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x11 \x01(\t\x12\x10\n\x08size_cap\x18\x12 \x01(\x03\"8\n\nExitStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06signal\x18\x02 \x01(\x05\x12\x0c\n\x04lost\x18\x03 \x01(\t\"\xb2\x02\n\x12OpenSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgv\x18\x04 \x03(\x0c\x12?\n\x0b\x65nvironment\x18\x05 \x03(\x0b\x32*.rc.v1.OpenSessionRequest.EnvironmentEntry\x12\x11\n\tdirectory\x18\x06 \x01(\x0c\x12\x0b\n\x03pty\x18\x07 \x01(\x08\x12!\n\x04size\x18\x08 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x10\n\x08size_cap\x18\t \x01(\x03\x12\x14\n\x0cstdin_closed\x18\n \x01(\x08\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"6\n\x13OpenSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"\x15\n\x13ListSessionsRequest\"8\n\x14ListSessionsResponse\x12 \n\x08sessions\x18\x01 \x03(\x0b\x32\x0e.rc.v1.Session\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"5\n\x12GetSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"\xb8\x01\n\x14\x41ttachSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nout_offset\x18\x02 \x01(\x03\x12\x12\n\nerr_offset\x18\x03 \x01(\x03\x12\x0e\n\x06screen\x18\x04 \x01(\x08\x12!\n\x04size\x18\x05 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x10\n\x08only_out\x18\x06 \x01(\x08\x12\x11\n\tno_follow\x18\x07 \x01(\x08\x12\x0c\n\x04hold\x18\x08 \x01(\x08\"\xd8\x01\n\x15\x41ttachSessionResponse\x12\"\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x12.rc.v1.SessionDataH\x00\x12\"\n\x04mark\x18\x02 \x01(\x0b\x32\x12.rc.v1.SessionMarkH\x00\x12!\n\x04\x65xit\x18\x03 \x01(\x0b\x32\x11.rc.v1.ExitStatusH\x00\x12)\n\x08preamble\x18\x04 \x01(\x0b\x32\x15.rc.v1.ScreenPreambleH\x00\x12!\n\x07session\x18\x05 \x01(\x0b\x32\x0e.rc.v1.SessionH\x00\x42\x06\n\x04item\"J\n\x0bSessionData\x12\x1d\n\x06stream\x18\x01 \x01(\x0e\x32\r.rc.v1.Stream\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"2\n\x0eScreenPreamble\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nout_offset\x18\x02 \x01(\x03\"\x8a\x01\n\x0bSessionMark\x12\x12\n\nout_offset\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12!\n\x04size\x18\x03 \x01(\x0b\x32\x13.rc.v1.TerminalSize\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x13WriteSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\twriter_id\x18\x02 \x01(\t\x12\x11\n\tfrom_byte\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x08\")\n\x14WriteSessionResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\"M\n\x14ResizeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04size\x18\x02 \x01(\x0b\x32\x13.rc.v1.TerminalSize\"\x17\n\x15ResizeSessionResponse\":\n\x14SignalSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06signal\x18\x02 \x01(\x05\"\x17\n\x15SignalSessionResponse\"E\n\x13\x43loseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1a\n\x12grace_milliseconds\x18\x02 \x01(\x05\"7\n\x14\x43loseSessionResponse\x12\x1f\n\x07session\x18\x01 \x01(\x0b\x32\x0e.rc.v1.Session\"N\n\x10\x41\x63kMirrorRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nout_offset\x18\x02 \x01(\x03\x12\x12\n\nerr_offset\x18\x03 \x01(\x03\"\x13\n\x11\x41\x63kMirrorResponse*@\n\x06Stream\x12\x16\n\x12STREAM_UNSPECIFIED\x10\x00\x12\x0e\n\nSTREAM_OUT\x10\x01\x12\x0e\n\nSTREAM_ERR\x10\x02\x32\xe5\x06\n\x0eSessionService\x12Z\n\x0bOpenSession\x12\x19.rc.v1.OpenSessionRequest\x1a\x1a.rc.v1.OpenSessionResponse\"\x14\x8a\xb2\x19\x0csession.open\x90\xb2\x19\x02\x12]\n\x0cListSessions\x12\x1a.rc.v1.ListSessionsRequest\x1a\x1b.rc.v1.ListSessionsResponse\"\x14\x8a\xb2\x19\x0csession.read\x90\xb2\x19\x02\x12W\n\nGetSession\x12\x18.rc.v1.GetSessionRequest\x1a\x19.rc.v1.GetSessionResponse\"\x14\x8a\xb2\x19\x0csession.read\x90\xb2\x19\x02\x12^\n\rAttachSession\x12\x1b.rc.v1.AttachSessionRequest\x1a\x1c.rc.v1.AttachSessionResponse\"\x10\x8a\xb2\x19\x0csession.read0\x01\x12\x62\n\x0cWriteSession\x12\x1a.rc.v1.WriteSessionRequest\x1a\x1b.rc.v1.WriteSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02(\x01\x30\x01\x12\x61\n\rResizeSession\x12\x1b.rc.v1.ResizeSessionRequest\x1a\x1c.rc.v1.ResizeSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12\x61\n\rSignalSession\x12\x1b.rc.v1.SignalSessionRequest\x1a\x1c.rc.v1.SignalSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12^\n\x0c\x43loseSession\x12\x1a.rc.v1.CloseSessionRequest\x1a\x1b.rc.v1.CloseSessionResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x12U\n\tAckMirror\x12\x17.rc.v1.AckMirrorRequest\x1a\x18.rc.v1.AckMirrorResponse\"\x15\x8a\xb2\x19\rsession.write\x90\xb2\x19\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,8 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONSERVICE'].methods_by_name['CloseSession']._serialized_options = b'\212\262\031\rsession.write\220\262\031\002'
   _globals['_SESSIONSERVICE'].methods_by_name['AckMirror']._loaded_options = None
   _globals['_SESSIONSERVICE'].methods_by_name['AckMirror']._serialized_options = b'\212\262\031\rsession.write\220\262\031\002'
-  _globals['_STREAM']._serialized_start=2370
-  _globals['_STREAM']._serialized_end=2434
+  _globals['_STREAM']._serialized_start=2384
+  _globals['_STREAM']._serialized_end=2448
   _globals['_TERMINALSIZE']._serialized_start=98
   _globals['_TERMINALSIZE']._serialized_end=143
   _globals['_SESSION']._serialized_start=146
@@ -76,35 +76,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSESSIONRESPONSE']._serialized_start=1085
   _globals['_GETSESSIONRESPONSE']._serialized_end=1138
   _globals['_ATTACHSESSIONREQUEST']._serialized_start=1141
-  _globals['_ATTACHSESSIONREQUEST']._serialized_end=1311
-  _globals['_ATTACHSESSIONRESPONSE']._serialized_start=1314
-  _globals['_ATTACHSESSIONRESPONSE']._serialized_end=1530
-  _globals['_SESSIONDATA']._serialized_start=1532
-  _globals['_SESSIONDATA']._serialized_end=1606
-  _globals['_SCREENPREAMBLE']._serialized_start=1608
-  _globals['_SCREENPREAMBLE']._serialized_end=1658
-  _globals['_SESSIONMARK']._serialized_start=1661
-  _globals['_SESSIONMARK']._serialized_end=1799
-  _globals['_WRITESESSIONREQUEST']._serialized_start=1801
-  _globals['_WRITESESSIONREQUEST']._serialized_end=1907
-  _globals['_WRITESESSIONRESPONSE']._serialized_start=1909
-  _globals['_WRITESESSIONRESPONSE']._serialized_end=1950
-  _globals['_RESIZESESSIONREQUEST']._serialized_start=1952
-  _globals['_RESIZESESSIONREQUEST']._serialized_end=2029
-  _globals['_RESIZESESSIONRESPONSE']._serialized_start=2031
-  _globals['_RESIZESESSIONRESPONSE']._serialized_end=2054
-  _globals['_SIGNALSESSIONREQUEST']._serialized_start=2056
-  _globals['_SIGNALSESSIONREQUEST']._serialized_end=2114
-  _globals['_SIGNALSESSIONRESPONSE']._serialized_start=2116
-  _globals['_SIGNALSESSIONRESPONSE']._serialized_end=2139
-  _globals['_CLOSESESSIONREQUEST']._serialized_start=2141
-  _globals['_CLOSESESSIONREQUEST']._serialized_end=2210
-  _globals['_CLOSESESSIONRESPONSE']._serialized_start=2212
-  _globals['_CLOSESESSIONRESPONSE']._serialized_end=2267
-  _globals['_ACKMIRRORREQUEST']._serialized_start=2269
-  _globals['_ACKMIRRORREQUEST']._serialized_end=2347
-  _globals['_ACKMIRRORRESPONSE']._serialized_start=2349
-  _globals['_ACKMIRRORRESPONSE']._serialized_end=2368
-  _globals['_SESSIONSERVICE']._serialized_start=2437
-  _globals['_SESSIONSERVICE']._serialized_end=3306
+  _globals['_ATTACHSESSIONREQUEST']._serialized_end=1325
+  _globals['_ATTACHSESSIONRESPONSE']._serialized_start=1328
+  _globals['_ATTACHSESSIONRESPONSE']._serialized_end=1544
+  _globals['_SESSIONDATA']._serialized_start=1546
+  _globals['_SESSIONDATA']._serialized_end=1620
+  _globals['_SCREENPREAMBLE']._serialized_start=1622
+  _globals['_SCREENPREAMBLE']._serialized_end=1672
+  _globals['_SESSIONMARK']._serialized_start=1675
+  _globals['_SESSIONMARK']._serialized_end=1813
+  _globals['_WRITESESSIONREQUEST']._serialized_start=1815
+  _globals['_WRITESESSIONREQUEST']._serialized_end=1921
+  _globals['_WRITESESSIONRESPONSE']._serialized_start=1923
+  _globals['_WRITESESSIONRESPONSE']._serialized_end=1964
+  _globals['_RESIZESESSIONREQUEST']._serialized_start=1966
+  _globals['_RESIZESESSIONREQUEST']._serialized_end=2043
+  _globals['_RESIZESESSIONRESPONSE']._serialized_start=2045
+  _globals['_RESIZESESSIONRESPONSE']._serialized_end=2068
+  _globals['_SIGNALSESSIONREQUEST']._serialized_start=2070
+  _globals['_SIGNALSESSIONREQUEST']._serialized_end=2128
+  _globals['_SIGNALSESSIONRESPONSE']._serialized_start=2130
+  _globals['_SIGNALSESSIONRESPONSE']._serialized_end=2153
+  _globals['_CLOSESESSIONREQUEST']._serialized_start=2155
+  _globals['_CLOSESESSIONREQUEST']._serialized_end=2224
+  _globals['_CLOSESESSIONRESPONSE']._serialized_start=2226
+  _globals['_CLOSESESSIONRESPONSE']._serialized_end=2281
+  _globals['_ACKMIRRORREQUEST']._serialized_start=2283
+  _globals['_ACKMIRRORREQUEST']._serialized_end=2361
+  _globals['_ACKMIRRORRESPONSE']._serialized_start=2363
+  _globals['_ACKMIRRORRESPONSE']._serialized_end=2382
+  _globals['_SESSIONSERVICE']._serialized_start=2451
+  _globals['_SESSIONSERVICE']._serialized_end=3320
 # @@protoc_insertion_point(module_scope)

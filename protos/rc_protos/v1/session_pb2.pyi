@@ -138,7 +138,7 @@ class GetSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class AttachSessionRequest(_message.Message):
-    __slots__ = ("session_id", "out_offset", "err_offset", "screen", "size", "only_out", "no_follow")
+    __slots__ = ("session_id", "out_offset", "err_offset", "screen", "size", "only_out", "no_follow", "hold")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OUT_OFFSET_FIELD_NUMBER: _ClassVar[int]
     ERR_OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class AttachSessionRequest(_message.Message):
     SIZE_FIELD_NUMBER: _ClassVar[int]
     ONLY_OUT_FIELD_NUMBER: _ClassVar[int]
     NO_FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     out_offset: int
     err_offset: int
@@ -153,7 +154,8 @@ class AttachSessionRequest(_message.Message):
     size: TerminalSize
     only_out: bool
     no_follow: bool
-    def __init__(self, session_id: _Optional[str] = ..., out_offset: _Optional[int] = ..., err_offset: _Optional[int] = ..., screen: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., only_out: _Optional[bool] = ..., no_follow: _Optional[bool] = ...) -> None: ...
+    hold: bool
+    def __init__(self, session_id: _Optional[str] = ..., out_offset: _Optional[int] = ..., err_offset: _Optional[int] = ..., screen: _Optional[bool] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., only_out: _Optional[bool] = ..., no_follow: _Optional[bool] = ..., hold: _Optional[bool] = ...) -> None: ...
 
 class AttachSessionResponse(_message.Message):
     __slots__ = ("data", "mark", "exit", "preamble", "session")

@@ -74,7 +74,7 @@ async def run_in(client: DaemonClient, sandbox_id: str, words: Sequence[str], *,
 async def _drain(session: AttachedSession) -> ExitStatus:
     from rc_client.session import Ended
 
-    async for item in session.output():
+    async for item in session.output(hold=True):
         if isinstance(item, Ended):
             return item.status
         stream = sys.stderr if item.stream == "err" else sys.stdout
