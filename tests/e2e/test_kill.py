@@ -14,7 +14,7 @@ from support.daemon import DaemonProcess, daemon_home
 from support.failpoints import armed
 from support.life import live
 
-# Not on the way of a task that goes well; the moments at which they are hit are made in test_task_life.
+# Not on the way of a task that goes well; the moments at which they are hit are made in test_task_life and test_move.
 ELSEWHERE = {
     "task.FindSandbox.before",
     "task.FindSandbox.after",
@@ -23,6 +23,14 @@ ELSEWHERE = {
     "task.StartSandbox.after",
     "task.LoseSandbox.before",
     "task.LoseSandbox.after",
+    "task.QuietSandbox.before",
+    "task.QuietSandbox.after",
+    "task.SwitchSandbox.before",
+    "task.SwitchSandbox.after",
+    "task.AbandonMove.before",
+    "task.AbandonMove.after",
+    "task.RetireSandbox.before",
+    "task.RetireSandbox.after",
     "task.EnsureLink.before",
     "task.EnsureLink.after",
     "task.WakeConversation.before",

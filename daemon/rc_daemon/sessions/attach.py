@@ -26,6 +26,8 @@ log = logging.getLogger("rc.attach")
 FindTask = Callable[[str], Awaitable[str]]
 Items = AsyncIterator[pb.AttachSessionResponse]
 JIGGLE_SECONDS = 0.05
+# How long a program may take to draw in a size before it gets the next.
+JIGGLE_MOST = 1.0
 WHOLE_SCREEN = b"\x1b7\x1b[r\x1b8"
 INTRODUCTION_SECONDS = 2.0
 LINK_SECONDS = 5.0
@@ -100,18 +102,12 @@ class Attachments:
         yield pb.AttachSessionResponse(session=session.message)
         yield pb.AttachSessionResponse(preamble=pb.ScreenPreamble(data=preamble, out_offset=start))
         view = _View(session, start, 0, only_out=True)
-        async for item in view.items(follow=False, last=False):
+        async for item in _resized(view.items(follow=False, last=False)):
             yield item
-        changes = session.size != (request.size.columns, request.size.rows)
         if not session.over:
             self._mirrors.background.spawn(self._resize(session, request.size), f"resize {session.id}")
-        async for item in view.items(follow=not request.no_follow):
+        async for item in _resized(view.items(follow=not request.no_follow)):
             yield item
-            if changes and item.mark.kind == "resize" and item.mark.size == request.size:
-                # A terminal whose size changes forgets its scroll region, and programs count on that.
-                at = item.mark.out_offset
-                yield pb.AttachSessionResponse(preamble=pb.ScreenPreamble(data=WHOLE_SCREEN, out_offset=at))
-                changes = False
 
     async def _resize(self, session: MirroredSession, size: pb.TerminalSize) -> None:
         """Give the session this size, over cuts, unless somebody else gives it another one meanwhile."""
@@ -122,7 +118,7 @@ class Attachments:
         until = time.monotonic() + RESIZE_SECONDS
         while not session.over and session.size in mine and time.monotonic() < until:
             try:
-                await self._jiggle(session.id, size)
+                await self._jiggle(session, size)
                 return
             except RemoteClaudeError as error:
                 if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT):
@@ -130,18 +126,32 @@ class Attachments:
                     return
             await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _jiggle(self, session_id: str, size: pb.TerminalSize) -> None:
-        link = self._links.get(self._mirrors.sandbox_of(session_id))
+    async def _jiggle(self, session: MirroredSession, size: pb.TerminalSize) -> None:
+        link = self._links.get(self._mirrors.sandbox_of(session.id))
         if link is None:
             raise errors.unavailable("there is no link")
         await link.up(LINK_SECONDS)
-        now = (await unary(link.sessions.GetSession, pb.GetSessionRequest(session_id=session_id))).session
+        now = (await unary(link.sessions.GetSession, pb.GetSessionRequest(session_id=session.id))).session
         if now.size == size:
             # The same size would be no change, and nothing to a program that compares.
-            other = pb.ResizeSessionRequest(session_id=session_id, size=_another(size))
+            end = session.end("out")
+            other = pb.ResizeSessionRequest(session_id=session.id, size=_another(size))
             await unary(link.sessions.ResizeSession, other)
+            # One that has not seen it yet would see two changes as none.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(JIGGLE_MOST):
+                    await session.change(lambda: session.end("out") > end)
             await asyncio.sleep(JIGGLE_SECONDS)
-        await unary(link.sessions.ResizeSession, pb.ResizeSessionRequest(session_id=session_id, size=size))
+        await unary(link.sessions.ResizeSession, pb.ResizeSessionRequest(session_id=session.id, size=size))
+
+
+async def _resized(items: Items) -> Items:
+    """A terminal whose size changes forgets its scroll region, and programs count on that; a viewer's may not."""
+    async for item in items:
+        yield item
+        if item.mark.kind == "resize":
+            at = item.mark.out_offset
+            yield pb.AttachSessionResponse(preamble=pb.ScreenPreamble(data=WHOLE_SCREEN, out_offset=at))
 
 
 class _View:

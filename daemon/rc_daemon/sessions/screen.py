@@ -51,8 +51,15 @@ class Screens:
         reader = session.reader("out")
         try:
             at = max(at, session.first("out"))
+            marks = [mark.out_offset for mark in session.marks if mark.kind == "resize"]
+            resizes = iter([offset for offset in marks if offset >= at])
+            resize = next(resizes, wanted)
             while at < wanted:
-                data = session.piece(reader, at, wanted)
+                if at == resize:
+                    tracker.resized()
+                    resize = next(resizes, wanted)
+                    continue
+                data = session.piece(reader, at, min(wanted, resize))
                 tracker.feed(data)
                 at += len(data)
             end = min(session.end("out"), at + _SEARCH)

@@ -80,6 +80,10 @@ class ModeTracker:
             self._keep(_open_escape(data, begin))
         self._shift(data, reset)
 
+    def resized(self) -> None:
+        """The terminal's size has changed, which ends its scroll region."""
+        self._region = b""
+
     def preamble(self) -> bytes:
         """What puts a new terminal, or a new tracker, into these modes; it clears nothing and moves no cursor."""
         parts = [b"\x1b[?%dh" % self.alternate] if self.alternate else []
