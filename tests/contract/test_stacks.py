@@ -84,6 +84,9 @@ class Lib(HealthServiceBase):
             self.rules.cancelled.set()
             raise
 
+    async def WatchStats(self, stream: Stream[pb.WatchStatsRequest, pb.WatchStatsResponse]) -> None:
+        raise errors.unsupported("not here")
+
     async def Shutdown(self, stream: Stream[pb.ShutdownRequest, pb.ShutdownResponse]) -> None:
         raise errors.unsupported("not here")
 
