@@ -87,7 +87,11 @@ class LinkStream(Stream):
 
     def __init__(self, protocol: LinkProtocol, *, wrapper: Wrapper | None = None) -> None:
         connection = protocol.connection
-        super().__init__(connection, connection._connection, connection._transport, wrapper=wrapper)
+        # Gone as soon as the other side says that it leaves, before the connection is lost.
+        transport = getattr(connection, "_transport", None)
+        if transport is None:
+            raise StreamTerminatedError(CUT)
+        super().__init__(connection, connection._connection, transport, wrapper=wrapper)
         self._protocol = protocol
 
     async def send_request(self, headers: Any, end_stream: bool = False, *, _processor: Any) -> Callable[[], None]:

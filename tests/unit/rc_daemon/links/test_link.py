@@ -3,19 +3,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from support.agent import agent_pid
 from support.linked import PATIENCE, QUICK, Piped, Through, bundle, changed_bundle, linked, until
 
 from rc_daemon.links import Identity, Links, SandboxLink
 from rc_daemon.links.calls import streaming, unary
+from rc_daemon.links.channel import StreamChannel
 from rc_protos import errors
 from rc_protos.errors import ErrorCode, RemoteClaudeError
 from rc_protos.model import LinkState
 from rc_protos.v1 import session_pb2 as pb
+from rc_protos.v1.session_grpc import SessionServiceStub
 from rc_protos.version import VERSION
 from rc_providers.base import ByteStream
 
@@ -77,6 +82,19 @@ async def test_a_cut_ends_every_call_at_once() -> None:
         given.link.cut()
         async with asyncio.timeout(PATIENCE):
             assert set(await asyncio.gather(*calls)) == {ErrorCode.UNAVAILABLE}
+
+
+async def test_an_agent_that_leaves_at_once_is_a_cut() -> None:
+    other = H2Connection(H2Configuration(client_side=False))
+    other.initiate_connection()
+    other.close_connection()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    channel = StreamChannel(ours, other.data_to_send())
+    with theirs, pytest.raises(RemoteClaudeError) as caught:
+        await unary(SessionServiceStub(channel).ListSessions, pb.ListSessionsRequest())
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    channel.close()
 
 
 async def test_it_waits_no_longer_than_asked() -> None:
