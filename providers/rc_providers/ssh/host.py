@@ -142,10 +142,11 @@ class Host:
             connection = self._connection(full)
             try:
                 return connection.transport.open_session(timeout=OPEN_SECONDS)
-            except paramiko.ChannelException:
-                # sshd's MaxSessions.
-                full.append(connection)
             except (paramiko.SSHException, OSError, EOFError) as error:
+                if connection.transport.is_active():
+                    # sshd's MaxSessions; of refusals at the same time, paramiko says so to one thread only.
+                    full.append(connection)
+                    continue
                 log.info("%s: a connection is lost: %s", self.target, error)
                 self._drop(connection)
         raise errors.exhausted(f"{self.target} takes no more sessions on {len(full)} connections")
