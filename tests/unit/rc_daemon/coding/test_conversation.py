@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 import random
 
 import pytest
+from rc_protos.stream.segments import segment_path
 from support.linked import TASK
 from support.talking import talking
 
@@ -306,10 +308,18 @@ async def test_output_that_cannot_be_read_fails_the_conversation_aloud() -> None
         session = talk.given.mirrors.find(talk.conversation.view().session_id)
         assert session is not None
         await talk.conversations.close()
+        # As if nothing of it had been processed when its log was let go.
         for path in session.directory.glob("out.*"):
             path.unlink()
+        Path(segment_path(str(session.directory), "out", session.end("out"))).touch()
+
+        def forget(tx: Tx) -> None:
+            known = tx.get_doc(COLLECTION, TASK)
+            assert known is not None
+            tx.put_doc(COLLECTION, TASK, {**known, "state": {**known["state"], "offset": 0}})
+
+        await talk.store.transact(forget)
         await talk._made_anew()
-        talk.conversation._memory.machine.state.offset = 0
         view = await talk.phase(Phase.FAILED)
         assert view.error.startswith("its output cannot be read")
 
