@@ -114,9 +114,9 @@ class Core(HealthServiceServicer):
                 self.rules.beats.append(request.number)
                 yield pb.BeatResponse(number=2 * request.number)
             yield pb.BeatResponse(number=-1)
-        except asyncio.CancelledError:
+        finally:
+            # Whether it waits for a message or for one of its own to go out: only a call that is left ends early.
             self.rules.cancelled.set()
-            raise
 
 
 @asynccontextmanager
