@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,7 +76,7 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
     methods = table(
         {
             event_pb2.DESCRIPTOR.services_by_name["EventService"]: EventServicer(store, find_task),
-            sandbox_pb2.DESCRIPTOR.services_by_name["SandboxService"]: Broken(store, provider),
+            sandbox_pb2.DESCRIPTOR.services_by_name["SandboxService"]: Broken(SimpleNamespace(store=store, provider=provider)),  # type: ignore[arg-type]
         }
     )
     # The JSON socket answers it by itself.
