@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -73,10 +74,11 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
     def provider(name: str) -> registry.Provider:
         return registry.load(name, places.sandboxes)
 
+    parts: Any = SimpleNamespace(store=store, provider=provider)
     methods = table(
         {
             event_pb2.DESCRIPTOR.services_by_name["EventService"]: EventServicer(store, find_task),
-            sandbox_pb2.DESCRIPTOR.services_by_name["SandboxService"]: Broken(SimpleNamespace(store=store, provider=provider)),  # type: ignore[arg-type]
+            sandbox_pb2.DESCRIPTOR.services_by_name["SandboxService"]: Broken(parts),
         }
     )
     # The JSON socket answers it by itself.
