@@ -164,6 +164,8 @@ def test_what_a_killed_verification_has_made_is_swept(home: DaemonProcess, tmp_p
     home.environment = dict(plug_in(tmp_path, ExampleProvider))
     home.start()
     me = Person(home, home.repository())
+    # A daemon that the command brings back knows the provider, too.
+    me.environment |= home.environment
     process = subprocess.Popen([RC, "provider", "verify", "example"], env=me.environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
